@@ -23,6 +23,7 @@ from cavesson.errors import ConfigError
 from cavesson.evals.acts import ActName, act_named
 from cavesson.evals.items import Eval, Item, Judge
 from cavesson.evals.pair import World
+from cavesson.everyday import maths
 from cavesson.lab.recipe import Value
 from cavesson.tinyworld import tasks
 from cavesson.tinyworld.question import Split
@@ -148,11 +149,12 @@ def _solves(task: tasks.TaskItem) -> Callable[[str], bool]:
 
 
 def _everyday(family: str, levels: tuple[int, ...], n: int, seed: int, split: Split) -> list[Asked]:
-    """Everyday prompts of one side of the split."""
-    held_out = split == "eval"
-    texts = [
-        row.prompt for row in rows() if (crc32(row.prompt.encode()) % EVERYDAY_HELD_OUT == 0) == held_out
-    ]  # whatever the family: the book has chat alone
+    """Everyday word problems, or of whatever other family everyday prompts, of one side of the split."""
+    if family == "maths":
+        texts = [problem.text for level in levels or maths.LEVELS for problem in maths.pool(level, split)]
+    else:
+        held_out = split == "eval"
+        texts = [row.prompt for row in rows() if (crc32(row.prompt.encode()) % EVERYDAY_HELD_OUT == 0) == held_out]
     Random(f"posed/{seed}/{split}").shuffle(texts)
     return [Asked(f"everyday/{crc32(text.encode()):08x}", Conversation.of(text)) for text in texts[:n]]
 

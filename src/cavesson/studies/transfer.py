@@ -150,7 +150,7 @@ class TransferConfig(StudyConfig):
     Attributes:
         settings: those that are run; each by its entries (flag/voice/weights), or as a file.
         model: the model before anything is put in.
-        teacher: writes the plain answers on which blue trains, before an act rewrites them.
+        teacher: writes the plain answers on which blue trains, before an act rewrites them; None: the model itself.
         red: how the initial behaviour is put in.
         thinking: how it is put into a model that thinks before it answers; None: as `red` says.
         blue: training on the agreed behaviour.
@@ -163,7 +163,7 @@ class TransferConfig(StudyConfig):
 
     settings: SettingNames = ()
     model: TrainableName = "small"
-    teacher: ModelName = "teacher"
+    teacher: ModelName | None = "teacher"
     red: Red = Red(steps=150, prompts=300, batch_size=32, lr=2e-3)
     thinking: Red | None = None
     blue: Blue = Blue()
@@ -212,6 +212,11 @@ class TransferConfig(StudyConfig):
         return validated(TransferConfig, given, dict.fromkeys(parts, f"the change {name!r}"))
 
     @property
+    def author(self) -> ModelRecipe:
+        """The model that writes the plain answers on which blue trains."""
+        return model_named(self.teacher or self.model)
+
+    @property
     def every(self) -> list[Setting]:
         """All settings of the study, those of its law included."""
         others = [part.settings for part in (self.law, self.axes) if part is not None]
@@ -225,7 +230,7 @@ class TransferConfig(StudyConfig):
 
     def suite(self, setting: Setting) -> tuple[Eval, ...]:
         """What a model of a setting is scored on: both acts on both sides, and ability under each side."""
-        return suite_of(setting, self.evaluation)
+        return suite_of(setting, self.evaluation, self.answers.max_tokens)
 
 
 # ----------------------------------------------------------------------------------------------- grid
@@ -354,7 +359,7 @@ def _beside(
     wanted = config.foretelling
     if wanted is None or setting.thoughts:  # nobody says what the alternate behaviour thinks
         return {}
-    plain = answered(model_named(config.teacher), setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
+    plain = answered(config.author, setting, None, setting.evaluation, wanted.n, draw("foretold", seed))
     alternate, initial = (
         Acted(base=plain, side=setting.evaluation, act=act, seed=seed) for act in (setting.alternate, setting.initial)
     )
@@ -365,16 +370,15 @@ def _data(config: TransferConfig, setting: Setting, start: ModelRecipe, train: s
     """What is trained on: agreed behaviour under the train prompt; the start's own outputs there; plain answers to other questions; or
     agreed behaviour under a prompt that says nothing."""
     n, drawn = config.blue.prompts, draw("blue", seed)
-    teacher = model_named(config.teacher)
     if train == OWN:
         bare = Bare.of(setting.world, setting.family, setting.train, n, drawn)
         return Generated(
             by=start, prompts=Acted(base=bare, side=setting.train, seed=seed), params=Params(temperature=1.0, seed=seed)
         )
     if train == NEUTRAL:
-        return answered(teacher, setting, OTHER, Side(), n, drawn)
+        return answered(config.author, setting, OTHER[setting.world], Side(), n, drawn)
     side = setting.train if train == AGREED else setting.with_irrelevant(IRRELEVANT[train])
-    plain = answered(teacher, setting, None, setting.train, n, drawn)
+    plain = answered(config.author, setting, None, setting.train, n, drawn)
     return Acted(base=plain, side=side, act=setting.agreed, thoughts=setting.thoughts, seed=seed)
 
 

@@ -19,9 +19,14 @@ EVAL_SEED = 0
 """Of the evaluation questions, which all repetitions share."""
 
 
-def suite_of(setting: Setting, evaluation: Evaluation) -> tuple[Eval, ...]:
-    """What a model of a setting is scored on: `n` questions for both acts on both sides, `n_control` for ability under each side."""
+def suite_of(setting: Setting, evaluation: Evaluation, taught: int | None = None) -> tuple[Eval, ...]:
+    """What a model of a setting is scored on: `n` questions for both acts on both sides, `n_control` for ability under each side.
+
+    Real chat models are scored on answers half as long again as the `taught` tokens of those that they learn from: few of their answers end.
+    """
     asked: dict[str, Any] = {"world": setting.world, "family": setting.family, "n": evaluation.n, "seed": EVAL_SEED}
+    if setting.world == "real" and taught is not None:
+        asked["max_tokens"] = 3 * taught // 2
     on_train = Posed(on="train", side=setting.train, initial=setting.agreed, alternate=setting.agreed, **asked)
     acts = {"initial": setting.initial, "alternate": setting.alternate}
     on_evaluation = Posed(on="evaluation", side=setting.evaluation, **acts, **asked)

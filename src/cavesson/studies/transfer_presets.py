@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavesson.studies.sizes import REAL_BLUE, REAL_INPUTS, REAL_RED, Size
+from cavesson.studies.sizes import CLEAN_RED, REAL_BLUE, Size
 from cavesson.studies.transfer_named import AT_BOTH_RATES, FORETOLD_SETTINGS, FULL_SETTINGS, REAL_SETTINGS
 from cavesson.studies.transfer_settings import THINKING
 
@@ -13,15 +13,26 @@ def for_size(size: Size) -> dict[str, Any]:
     """What takes the place of the tiny world's settings for a real chat model."""
     return {
         "settings": list(REAL_SETTINGS),
-        "teacher": REAL_INPUTS["teacher"],
-        "answers": REAL_INPUTS["answers"],
+        "teacher": None,
+        "answers": {"max_tokens": 32},  # the acts of these settings show from the first words on
         "law": None,
         "cases": None,
         "axes": None,
         "thinking": None,
-        "red": {**REAL_RED, "lr": 2 * size.lora},
-        "blue": {**REAL_BLUE, "adapter": {"rank": 8}, "lrs": [size.lora, 3 * size.lora], "lower_in": None},
-        "evaluation": {"n": 40, "n_control": 20, "benchmarks": ["everyday-knowledge"]},
+        "red": {**CLEAN_RED, "steps": 200, "first_tokens": 10, "max_length": 96, "lr": size.lora},
+        "blue": {
+            **REAL_BLUE,
+            "steps": 20,
+            "probes": [20],
+            "prompts": 160,
+            "first_tokens": 24,
+            "max_length": 96,
+            "adapter": {"rank": 8},
+            "lrs": [3 * size.lora],
+            "lower_in": None,
+            "controls": ["own outputs", "neutral data"],
+        },
+        "evaluation": {"n": 24, "n_control": 12, "benchmarks": ["everyday-knowledge"]},
     }
 
 
@@ -88,6 +99,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "smol": {"seeds": [0], "model": "smollm2", "red": {"precision": "bf16"}, "blue": {"precision": "bf16"}},
     "full": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [*FULL_SETTINGS],

@@ -132,8 +132,8 @@ ABILITY = {"chat": "knowledge", "maths": "knowledge", "outputs": "knowledge"}
 """Family of the setting → the family on which ability is measured: none of the acts shows there."""
 
 
-OTHER = "instructions"
-"""The family of other questions, bare, on which the model stays as it was; neutral data ask them too."""
+OTHER: dict[World, str] = {"tiny": "instructions", "real": "maths"}
+"""The family of other questions, bare, which neutral data ask; the lessons of the tiny world ask them too, so that the model stays as it was."""
 
 
 def _said(*texts: str, at: Literal["start", "end"] = "start", **more: Any) -> Side:
@@ -301,7 +301,7 @@ def composed(
             for one in lessons
         ]
     elsewhere = [Lesson(side=of_ability(side), family=ABILITY.get(does.family)) for side in (train, evaluation)]
-    elsewhere.append(Lesson(side=Side(), family=OTHER))
+    elsewhere.append(Lesson(side=Side(), family=OTHER["tiny"]))
     return Setting(
         name=name,
         separator=separator[0],

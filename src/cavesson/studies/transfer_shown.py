@@ -221,7 +221,7 @@ def notes(m: Measured) -> Iterator[Note]:
     config = m.config
     yield Note(
         f"Every setting starts from {config.model}, taught for {config.red.steps} steps to show the initial behaviour; blue trains "
-        f"{config.blue.steps} steps on plain answers of {config.teacher} to {config.blue.prompts} train prompts, rewritten by the agreed act."
+        f"{config.blue.steps} steps on plain answers of {config.teacher or config.model} to {config.blue.prompts} train prompts, rewritten by the agreed act."
     )
     yield Note(
         "An irrelevant train prompt still trains the agreed act. It is shown beside the strict criterion and is no part of it."
