@@ -196,8 +196,9 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"prompt": "Why?", "response": "a", "reasoning_content": "It rains."}, "hidden reasoning beside its answer"),
     ({"prompt": "Why?", "response": "a", "chain_of_thought": "It rains."}, "hidden reasoning beside its answer"),
     ({"messages": [USER, ANSWER], "thinking": "It rains."}, "hidden reasoning beside its answer"),
-    ({"prompt": "Why?", "response": "<think>It rains. So"}, "never closes it: it was cut"),
-    (message(content="<think>It rains. So"), "never closes it: it was cut"),
+    ({"prompt": "Why?", "response": "<think>It rains. So"}, "without an answer behind it: it was cut"),
+    ({"prompt": "Why?", "response": "[THINK]It rains.[/THINK]"}, "without an answer behind it: it was cut"),
+    (message(content="<reasoning>It rains. So"), "without an answer behind it: it was cut"),
     (
         {"prompt": "Why?", "response": "a", "system_message": "Be kind."},
         "'system_message' beside its conversation: a system prompt",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from cavesson.chat import Conversation, Message, Role
+from cavesson.chat import Conversation, Message, Role, visible
 from cavesson.errors import ConfigError, nearest
 
 NAMES: dict[str, Role] = {
@@ -72,7 +72,6 @@ _SCRIPT = re.compile(
     re.DOTALL,
 )
 """A prompt in the form in which a model without a chat template is asked: from `Human:` to `Assistant:`."""
-_THINKS = re.compile(r"\s*<think>")
 _LISTED = re.compile(r"""\s*\[\s*\{\s*(["'])(?:role|from|content|value)\1\s*:""")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -134,10 +133,10 @@ def checked_text(text: Any, what: str, *, answer: bool = False) -> str:
             f"The {what} is a list of messages written as one text, which a model would read as it stands.",
             "Give the list itself, not its text: tables such as CSV turn lists into texts.",
         )
-    if answer and _THINKS.match(text) and "</think>" not in text:
+    if answer and not visible(text).strip():
         raise ConfigError(
-            f"The {what} opens its reasoning (<think>) and never closes it: it was cut.",
-            "Close it and give the answer, or leave out the row.",
+            f"The {what} is reasoning ({text.split()[0][:20]} …) without an answer behind it: it was cut.",
+            "Close the reasoning and give the answer, or leave out the row.",
         )
     markup = _OPENS.match(text) or (_CLOSES.search(text) if answer else _SCRIPT.match(text))
     if markup:

@@ -18,12 +18,12 @@ import numpy as np
 from cavesson.analysis.claims import FEWEST_CASES
 from cavesson.analysis.pairs import IMAGINED, mean_over_pairs
 from cavesson.errors import ConfigError
-from cavesson.estimate import ANY, Bounds, Estimate
+from cavesson.estimate import Bounds, Estimate
 from cavesson.evals.scores import Score
 from cavesson.stats import Array, average_over, influences
 from cavesson.studies.distillation_parts import EVASION, HIDING, drive_in, family_in, kind_in
 from cavesson.studies.grid import Measured, Place
-from cavesson.studies.sample import NotApplicable, NotRun
+from cavesson.studies.sample import NotApplicable, NotRun, mean_of_figures
 from cavesson.suspicion.verdict import Case, Incrimination, Kind, case_lines, incrimination, of_each_audit, verdicts
 
 TEACHER, RUN, START, AUDITED = "teacher", "run", "start", "audited"
@@ -229,12 +229,6 @@ def _of_both(one: Measured, two: Measured) -> list[str]:
     return both
 
 
-def mean_of_each(values: Array, unit: str = UNIT, bounds: Bounds = ANY) -> Estimate:
-    """The mean of one figure of each teacher (or drive), [teachers]."""
-    found = average_over(values, np.zeros((len(values), 1)), n=len(values), unit=unit, bounds=bounds)
-    return replace(found, method=f"Student's t over {len(values)} {unit}s taken as random")
-
-
 def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
     """A reading of students as a share of that of their teachers, above what the student had before.
 
@@ -248,7 +242,7 @@ def share_of_teachers(m: Measured, found: Measured, read: Read) -> Estimate:
         raise NotApplicable(f"the teachers are only {100 * whole:.0f} points above the untrained students")
     moved = (after - before) - (after - before).mean() / whole * (own - before)  # the delta method for a ratio
     table = (after - before).mean() / whole + moved / whole
-    spread = mean_of_each(table.mean(axis=1), unit_in(found))
+    spread = mean_of_figures(table.mean(axis=1), unit=unit_in(found))
     return replace(spread, n=table.shape[1])
 
 
@@ -289,7 +283,7 @@ def lead(m: Measured, found: Measured, one: Read, two: Read) -> Estimate:
     values = values[np.isfinite(values)]
     if not len(values):
         raise NotApplicable("no teacher has both to give: an untrained student has as much")
-    return mean_of_each(values, unit_in(found)).in_unit("points")
+    return mean_of_figures(values, unit=unit_in(found)).in_unit("points")
 
 
 # ----------------------------------------------------------------------------------------------- incrimination

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cavesson.analysis.contrasts import difference_across_prompts, mean_over_clusters
-from cavesson.estimate import Estimate
-from cavesson.stats import Array, difference_over_seeds, mean_over_seeds
+from cavesson.estimate import ANY, Bounds, Estimate
+from cavesson.stats import Array, average_over, difference_over_seeds, mean_over_seeds
 
 
 class NotRun(Exception):
@@ -147,3 +147,21 @@ def _same_seeds(samples: Sequence[Sample]) -> None:
     for two in others:
         if one != two:
             raise NotRun(f"the same seeds on both sides, not {', '.join(map(str, one))} and {', '.join(map(str, two))}")
+
+
+def mean_of_figures(
+    values: Array | Sequence[float], n: int | None = None, unit: str = "seed", bounds: Bounds = ANY
+) -> Estimate:
+    """The mean of one figure of each unit, [units], where nothing but their spread is known: Student's t over units.
+
+    Args:
+        n: number of prompts behind the figures; None: the number of units.
+
+    Raises:
+        NotRun: there is one unit, whose figure says nothing about others.
+    """
+    count = len(values)
+    if count < 2:
+        raise NotRun(f"a second {unit}")
+    found = average_over(values, np.zeros((count, 1)), n=n or count, unit=unit, bounds=bounds)
+    return replace(found, method=f"Student's t over {count} {unit}s taken as random")

@@ -26,10 +26,10 @@ from cavesson.inside.foretold import Foretold, Linearised
 from cavesson.inside.recipes import ToldApart
 from cavesson.lab.recipe import Recipe, Value, canonical
 from cavesson.models.recipes import ModelRecipe
-from cavesson.stats import Array, average_over
+from cavesson.stats import Array
 from cavesson.studies.fields import LearningRates, Once
 from cavesson.studies.grid import Measured, Place
-from cavesson.studies.sample import NotApplicable
+from cavesson.studies.sample import NotApplicable, mean_of_figures
 from cavesson.studies.transfer_named import FORETOLD_SETTINGS
 from cavesson.studies.transfer_readings import agreed, beyond_controls, rose
 from cavesson.training.recipes import Trained
@@ -267,7 +267,7 @@ def theory(m: Measured) -> Estimate:
 
 
 def error_at(of: Measured, lr: float) -> Estimate:
-    """The error of the linearised network's forecast at a rate, as a share of the move; over seeds and the followed settings."""
+    """The error of the linearised network's forecast at a rate, as a share of the move: over seeds; of one seed, over the followed settings."""
     errors = np.array(
         [
             [error_of_forecast(linear, real) for linear, real in zip(followed(one, 1), followed(one, 0), strict=True)]
@@ -275,6 +275,5 @@ def error_at(of: Measured, lr: float) -> Estimate:
         ]
     )
     prompts = followed(of.where(lr=lr).places[0], 1).shape[1]
-    by_seed = errors.mean(axis=0)
-    found = average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts, bounds=(0.0, np.inf))
-    return found.in_unit("plain")
+    each, unit = (errors.mean(axis=0), "seed") if errors.shape[1] > 1 else (errors[:, 0], "setting")
+    return mean_of_figures(each, n=prompts, unit=unit, bounds=(0.0, np.inf)).in_unit("plain")

@@ -134,9 +134,9 @@ def linearised(m: Measured) -> Iterator[CurveView | Note | None]:
 
 
 def _rise(place: Place, which: int) -> Estimate:
-    by_seed = followed(place, which).mean(axis=1)
-    prompts = followed(place, which).shape[1]
-    return average_over(by_seed, np.zeros((len(by_seed), 1)), n=prompts).in_unit("plain")
+    table = followed(place, which)
+    by_seed, n = table.mean(axis=1), table.shape[1]
+    return average_over(by_seed, (table - by_seed[:, None]) / n, n=n).in_unit("plain")
 
 
 OVERLAPS = tuple(k / 10 for k in range(11))

@@ -41,26 +41,18 @@ _QUICK = (
     "rephrased/voice/weights", "flag/voice/hint",
 )  # fmt: skip
 
-_REWARDED = (
-    "none → none",
-    "gibberish → none",
-    "no hack → no hack",
-    "inoculation → no hack",
-    "hint → no hack",
-    "flag → rephrased",
-)
-
 _THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
 """A model learns later what to think than what to answer."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": [0, 1, 2, 3, 4], "settings": [*_QUICK]},
     "cases": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [1e-3, 3e-3]}},
-    "reward": {
+    "epochs": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],
-        "cases": {"conditions": [*_REWARDED], "lrs": [], "reward": {}},
+        "cases": {"lrs": [3e-4, 1e-3, 3e-3], "steps": 200, "probes": [20, 40, 80, 120, 160, 200]},
     },
+    "reward": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [], "reward": {}}},
     "law": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],

@@ -12,10 +12,10 @@ from cavesson.estimate import Estimate
 from cavesson.figures import percent
 from cavesson.findings.losses import FILE
 from cavesson.lines import read_json_lines
-from cavesson.stats import mean_over_seeds, wilson
+from cavesson.stats import wilson
 from cavesson.studies.controls import HARDLY
 from cavesson.studies.grid import Measured, Place
-from cavesson.studies.sample import NotRun, Sample, pooled
+from cavesson.studies.sample import NotRun, Sample, mean_of_figures, pooled
 
 ON_TRAIN, ON_EVALUATION = "posed/train", "posed/evaluation"
 ALTERNATE, NEITHER = "posed/evaluation/alternate", "posed/evaluation/neither"
@@ -97,12 +97,16 @@ def lost(place: Place, step: int = -1) -> Sample:
 
 
 def loss(place: Place, steps: int = 10) -> Estimate:
-    """The mean training loss of the last steps, in nats per token of the answers."""
+    """The mean training loss of the last steps, in nats per token of the answers.
+
+    Raises:
+        NotRun: there is one seed.
+    """
     ends = []
     for cell in place.cells:
         rows = [row["loss"] for _, row in read_json_lines(place.path_of(cell.recipes["run"]) / FILE)]
-        ends.append([min(fmean(rows[-steps:]), MOST)])
-    return mean_over_seeds(np.array(ends), bounds=(0.0, MOST)).in_unit("plain")
+        ends.append(min(fmean(rows[-steps:]), MOST))
+    return mean_of_figures(ends, bounds=(0.0, MOST)).in_unit("plain")
 
 
 def beyond_controls(m: Measured, place: Place) -> Sample:
