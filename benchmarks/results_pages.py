@@ -36,11 +36,14 @@ LONG = 8
 # ----------------------------------------------------------------------------------------------- pages
 
 
-def overview(statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str, str]) -> Iterator[str]:
+def overview(
+    statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str, str], beside: Sequence[str]
+) -> Iterator[str]:
     """The page of all statements, by study: how many came out in which way, and those that were decided.
 
     Args:
         further: page of another preset → the study whose statements it adds to.
+        beside: pages of the same statements on another model.
     """
     claims = [claim for some in statements.values() for claim in some]
     yield "# What is reproduced"
@@ -60,7 +63,8 @@ def overview(statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str
         )
     yield ""
     yield "These are the statements with a verdict; the pages of the studies have the others, and what was published."
-    yield "[The same statements on a real model](results/smollm2.md) are a page of their own."
+    links = _listed([f"[{name}](results/{name}.md)" for name in beside])
+    yield f"The same statements on a real model have pages of their own: {links}."
     yield ""
     yield _row("study", "statement", "here", "verdict")
     yield "| --- | --- | --- | --- |"

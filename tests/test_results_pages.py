@@ -111,7 +111,7 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     written = (ROOT / "docs" / "replication.md").read_text(encoding="utf-8")
     counted = results.of_studies(statements)
     assert written == results.in_print(
-        "\n".join(results_pages.overview(counted, results.further(statements))) + "\n"
+        "\n".join(results_pages.overview(counted, results.further(statements), results.beside(statements))) + "\n"
     ), "python benchmarks/results.py --pages writes the page"
 
 

@@ -41,6 +41,10 @@ _QUICK = (
     "rephrased/voice/weights", "flag/voice/hint",
 )  # fmt: skip
 
+_SIX = (
+    "none → none", "gibberish → none", "no hack → no hack", "inoculation → no hack", "hint → no hack", "flag → rephrased",
+)  # fmt: skip
+
 _THOUGHTFUL: dict[str, Any] = {"steps": 600, "prompts": 600, "batch_size": 32, "lr": 2e-3}
 """A model learns later what to think than what to answer."""
 
@@ -50,7 +54,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "epochs": {
         "seeds": [0, 1, 2, 3, 4],
         "settings": [],
-        "cases": {"lrs": [3e-4, 1e-3, 3e-3], "steps": 200, "probes": [20, 40, 80, 120, 160, 200]},
+        "cases": {
+            "conditions": [*_SIX],
+            "lrs": [3e-4, 1e-3, 3e-3],
+            "steps": 200,
+            "probes": [20, 40, 80, 120, 160, 200],
+        },
     },
     "reward": {"seeds": [0, 1, 2, 3, 4], "settings": [], "cases": {"lrs": [], "reward": {}}},
     "law": {
