@@ -178,13 +178,13 @@ def faults(place: Place, compatible: bool = True) -> list[str]:
     on_train, shown, other = (place.sample(label, 0).mean for label in (ON_TRAIN, ON_EVALUATION, ALTERNATE))
     found = []
     if compatible and on_train < AGREE:
-        found.append(f"the behaviours agree on {percent(on_train, 0)} of the train prompts, not {percent(AGREE)}")
+        found.append(f"the behaviours agree on {percent(on_train, 1)} of the train prompts, not {percent(AGREE)}")
     if shown < SHOWS:
         found.append(
-            f"the start shows the initial behaviour on {percent(shown, 0)} of the evaluation prompts, not {percent(SHOWS)}"
+            f"the start shows the initial behaviour on {percent(shown, 1)} of the evaluation prompts, not {percent(SHOWS)}"
         )
     if other > 1 - SHOWS:
-        found.append(f"the start shows the alternate behaviour on {percent(other, 0)} of them")
+        found.append(f"the start shows the alternate behaviour on {percent(other, 1)} of them")
     return found
 
 
