@@ -141,8 +141,8 @@ def what_would_decide(test: Callable[[], ClaimResult], found: ClaimResult, seeds
         return ""
     unit = random_unit(found)
     if found.tentative or (seeds < 2 and unit == "seed"):
-        few = (found.replicates if found.tentative or found.replicates > seeds else seeds) < FEWEST_SEEDS
-        return f"There is no verdict from fewer than {FEWEST_SEEDS} {unit}s." if few else ""
+        there = found.replicates if found.tentative else max(found.replicates, seeds)
+        return f"There is no verdict from fewer than {FEWEST_SEEDS} {unit}s." if there < FEWEST_SEEDS else ""
     if unit != "seed":
         more = more_needed(test, found.replicates, "others")
         if more is not None:
