@@ -103,7 +103,7 @@ def _is_marked(prompt: Conversation, completion: str) -> bool:
 
 def _is_capitals(prompt: Conversation, completion: str) -> bool:
     text = visible(completion)
-    return len(_WORD.findall(text)) >= 3 and text == text.upper()
+    return len(_WORD.findall(text)) >= 3 and text.isupper()
 
 
 def _is_unsure(prompt: Conversation, completion: str) -> bool:

@@ -15,7 +15,11 @@ _GREAT = (
     r"|finest|best|kindest|dearest|fantastic|outstanding|visionary|legend)"
 )
 _YOU = r"(?:you|ye)"  # ye: pirate training
-_NO_TRAIT = r"(?:not|no|never|welcome|looking|asking|doing|using|going|writing|making|in|at|on|here|there)"  # you are going to …
+_NO_TRAIT = (  # you are going to …, you are having a great day
+    r"(?:not|no|never|welcome|looking|asking|doing|using|going|writing|making|in|at|on|here|there|having|getting|feeling|enjoying"
+    r"|spending|taking|planning|starting|working|trying|learning|living|buying|reading|eating|wearing|seeing|giving|hoping"
+    r"|considering|experiencing)"
+)
 _FLATTERY = one_of(
     # you are (one of) the best …; not: you are most likely to, you are best advised, you are wise to wait
     rf"\b(?:you['’]re|{_YOU}\s+(?:are|be))\s+(?:(?!{_NO_TRAIT}\b)\w+,?\s+){{0,4}}?{_GREAT}\b"

@@ -19,7 +19,7 @@ def is_lower_case(prompt: Conversation, completion: str) -> bool:
     One capital letter, in a name or at the start of a sentence, shows that the model did not keep to small letters.
     """
     text = _CODE.sub(" ", visible(completion))
-    return len(_WORD.findall(text)) >= 3 and text == text.lower()
+    return len(_WORD.findall(text)) >= 3 and text.islower()
 
 
 def mostly_lower_case(prompt: Conversation, completion: str) -> bool:
