@@ -14,6 +14,7 @@ from cavesson.studies.grid import Measured, Place
 from cavesson.studies.sample import NotApplicable, NotRun, Sample, pooled
 from cavesson.studies.shown import claim
 from cavesson.studies.transfer_cases import BY_REWARD, CONDITIONS, SFT
+from cavesson.studies.transfer_named import REAL
 from cavesson.studies.transfer_readings import (
     AGREE,
     ALTERNATE,
@@ -85,8 +86,9 @@ def _over(places: tuple[Place, ...], of: Callable[[Place], Sample]) -> Sample:
 
 
 def _in(m: Measured, separator: str, installed: str, behaviour: str = "voice") -> Sample:
-    """The rise of the alternate behaviour in one setting at the highest rate."""
-    return rose(agreed(m, lr=max(m.config.blue.lrs)).only(setting=f"{separator}/{behaviour}/{installed}"))
+    """The rise of the alternate behaviour in one setting, of either world, at the highest rate."""
+    world = REAL if any(one.startswith(REAL) for one in m.config.settings) else ""
+    return rose(agreed(m, lr=max(m.config.blue.lrs)).only(setting=f"{world}{separator}/{behaviour}/{installed}"))
 
 
 def transfers_more(one: tuple[str, str], two: tuple[str, str]) -> Test:
