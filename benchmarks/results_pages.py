@@ -63,8 +63,8 @@ def overview(
         )
     yield ""
     yield "These are the statements with a verdict; the pages of the studies have the others, and what was published."
-    links = _listed([f"[{name}](results/{name}.md)" for name in beside])
-    yield f"The same statements on a real model have pages of their own: {links}."
+    if links := [f"[{name}](results/{name}.md)" for name in beside]:
+        yield f"The same statements on a real model have pages of their own: {_listed(links)}."
     yield ""
     yield _row("study", "statement", "here", "verdict")
     yield "| --- | --- | --- | --- |"
