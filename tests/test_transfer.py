@@ -586,8 +586,14 @@ def test_controls_of_a_real_model_ask_none_of_the_evaluation_prompts() -> None:
     assert on_train.room == on_evaluation.room == 48  # half as long again as what is taught
 
 
+def test_everyday_word_problems_of_a_level_that_there_is_not_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no everyday word problems of level 6"):
+        questions("real", "maths", Side(levels=(2, 6)), 4, 0, "train")
+
+
 def test_one_figure_a_seed_has_its_interval_over_seeds() -> None:
     of_two = mean_of_figures([0.04, 0.06], bounds=(0.0, 10.0))
+    assert of_two.method == "Student's t over 2 seeds taken as random"
     assert of_two.value == pytest.approx(0.05) and 0.0 == of_two.low < of_two.high < 1.0
     with pytest.raises(NotRun, match="a second seed"):
         mean_of_figures([0.04])

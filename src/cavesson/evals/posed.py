@@ -112,7 +112,7 @@ def questions(world: World, family: str, side: Side, n: int, seed: int, split: S
         seed: of the draw; for held-out questions of the tiny world, one of its four sets.
 
     Raises:
-        ConfigError: there are fewer than `n`.
+        ConfigError: there are fewer than `n`, or none of a level.
     """
     family = side.family or family
     return list(_drawn(world, family, side.levels, side.holds, n, seed, split))
@@ -151,6 +151,11 @@ def _solves(task: tasks.TaskItem) -> Callable[[str], bool]:
 def _everyday(family: str, levels: tuple[int, ...], n: int, seed: int, split: Split) -> list[Asked]:
     """Everyday word problems, or of whatever other family everyday prompts, of one side of the split."""
     if family == "maths":
+        if unknown := set(levels) - set(maths.LEVELS):
+            raise ConfigError(
+                f"There are no everyday word problems of level {min(unknown)}.",
+                f"Their levels are {', '.join(map(str, maths.LEVELS))}.",
+            )
         texts = [problem.text for level in levels or maths.LEVELS for problem in maths.pool(level, split)]
     else:
         held_out = split == "eval"

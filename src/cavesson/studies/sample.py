@@ -164,4 +164,4 @@ def mean_of_figures(
     if count < 2:
         raise NotRun(f"a second {unit}")
     found = average_over(values, np.zeros((count, 1)), n=n or count, unit=unit, bounds=bounds)
-    return replace(found, method=f"Student's t over {count} {unit}s taken as random")
+    return replace(found, method=found.method.replace("prompts and ", "", 1))
