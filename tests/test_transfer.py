@@ -297,7 +297,7 @@ def test_a_setting_that_fails_its_check_is_left_out_and_named() -> None:
     m = together(results(good), results(bad, start=0.5), config=resolve("transfer").config)
     admitted, notes = STUDY.admits(m)  # type: ignore[misc]
     assert [place["setting"] for place in admitted] == [FLAG]
-    assert len(notes) == 1 and "rephrased/voice/weights is left out" in notes[0] and "50 %" in notes[0]
+    assert len(notes) == 1 and "rephrased/voice/weights is left out" in notes[0] and "50.0 %" in notes[0]
     with pytest.raises(CavessonError, match="No setting passes"):
         STUDY.admits(results(bad, start=0.5))  # type: ignore[misc]
 

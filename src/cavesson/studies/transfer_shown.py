@@ -184,6 +184,7 @@ def cases(m: Measured) -> Iterator[TableView | CurveView | None]:
                     "published": lambda of: CONDITIONS[of.places[0]["setting"]][2],
                     "before": lambda of: of.places[0].sample(ALTERNATE, 0),
                     **{f"at {lr:g}": partial(_alternate_at, lr=lr) for lr in lrs},
+                    f"ability lost at {max(lrs):g}": partial(_lost_at, lr=max(lrs)),
                     "under the train prompt": lambda of: of.places[0].sample(ON_TRAIN),
                 },
                 first="train → evaluation prompt",
