@@ -14,7 +14,7 @@ from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import WORDS, by_chance, counted, told
-from cavesson.findings.views import ClaimView, ReversalView, TableView
+from cavesson.findings.views import ClaimView, ReversalView, TableView, WarningView
 
 Cell = Estimate | str | None
 SHOWN = {
@@ -88,8 +88,8 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield " ".join(finding(result))
     yield ""
     yield from _origin(result)
-    for warning in result.warnings:
-        yield from ("", f"**{warning.name}.** {warning.why}")
+    for warning in _few_of_a_kind(result.warnings):
+        yield from ("", warning)
     for table in _shown(result):
         yield from _section("##", table)
     yield ""
@@ -98,6 +98,21 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield from statements(result.claims, others)
     yield ""
     yield f"[All tables of this run, and the reason of every verdict](../notes/results/{name}.md)."
+
+
+MOST_WARNINGS = 2
+"""Warnings of one name that a page shows."""
+
+
+def _few_of_a_kind(warnings: Iterable[WarningView]) -> Iterator[str]:
+    """The first warnings of each name, and how many more there are."""
+    found = defaultdict[str, list[str]](list)
+    for warning in warnings:
+        found[warning.name].append(warning.why)
+    for name, why in found.items():
+        yield from (f"**{name}.** {one}" for one in why[:MOST_WARNINGS])
+        if (more := len(why) - MOST_WARNINGS) > 0:
+            yield f"**{name}.** {more} more, which the report of the study names."
 
 
 def gallery(pages: Mapping[str, str], reports: Iterable[str] = ()) -> Iterator[str]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cavesson.estimate import Estimate
-from cavesson.findings.views import ClaimView, TableView
+from cavesson.findings.views import ClaimView, TableView, WarningView
 from synthetic_result import synthetic_result
 
 ROOT = Path(__file__).parents[1]
@@ -166,3 +166,10 @@ def test_the_gallery_takes_question_picture_and_first_sentence() -> None:
     assert "\n".join(results_pages.gallery({"mood": page})).endswith(
         "## Mood: is it 0.5?\n\n[![A picture](mood.svg)](mood.md)\n\nIt rose by 0.5 points (0.1 to 0.9)."
     )
+
+
+def test_a_page_shows_two_warnings_of_a_kind_and_counts_the_others() -> None:
+    warnings = [WarningView(name="Leaks", why=f"organism {number} leaks.") for number in range(5)]
+    text = "\n".join(results_pages.page("one", synthetic_result().model_copy(update={"warnings": warnings})))
+    assert "**Leaks.** organism 1 leaks." in text and "organism 2 leaks" not in text
+    assert "**Leaks.** 3 more, which the report of the study names." in text
