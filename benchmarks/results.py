@@ -106,7 +106,8 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
         table = headline_table(result)
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
     found = of_studies(statements)
-    write(DOCS / "replication.md", "\n".join(overview(found, further(statements), beside(statements))) + "\n")
+    others = (there(pages, statements) for pages in (FURTHER, BESIDE))
+    write(DOCS / "replication.md", "\n".join(overview(found, *others)) + "\n")
     write(DOCS / "replication.svg", verdicts(found))
 
 
@@ -132,14 +133,9 @@ def _asked(claim: ClaimView) -> tuple[bool, bool, int]:
     return claim.verdict != "not run", claim.tested, repetitions
 
 
-def further(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, str]:
-    """Those pages of `FURTHER` that are there."""
-    return {name: study for name, study in FURTHER.items() if name in statements}
-
-
-def beside(statements: Mapping[str, Sequence[ClaimView]]) -> list[str]:
-    """Those pages of `BESIDE` that are there."""
-    return [name for name in BESIDE if name in statements]
+def there(pages: Mapping[str, str], statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, str]:
+    """Those of `FURTHER` or `BESIDE` whose page is there."""
+    return {name: study for name, study in pages.items() if name in statements}
 
 
 def statements_of(name: str) -> Path:

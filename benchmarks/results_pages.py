@@ -29,6 +29,8 @@ AT_LOOKS = (
     " Seeds were added until the statements were decided, so intervals are wider than 95 % ones "
     "([how](../statistics.md#seeds-until-a-claim-is-decided))."
 )
+MOST_WARNINGS = 2
+"""Warnings of one name that a page shows."""
 LONG = 8
 """Words from which on a text in a table becomes a footnote."""
 
@@ -37,7 +39,7 @@ LONG = 8
 
 
 def overview(
-    statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str, str], beside: Sequence[str]
+    statements: Mapping[str, Sequence[ClaimView]], further: Mapping[str, str], beside: Iterable[str]
 ) -> Iterator[str]:
     """The page of all statements, by study: how many came out in which way, and those that were decided.
 
@@ -98,10 +100,6 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield from statements(result.claims, others)
     yield ""
     yield f"[All tables of this run, and the reason of every verdict](../notes/results/{name}.md)."
-
-
-MOST_WARNINGS = 2
-"""Warnings of one name that a page shows."""
 
 
 def _few_of_a_kind(warnings: Iterable[WarningView]) -> Iterator[str]:

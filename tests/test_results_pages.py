@@ -110,9 +110,10 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     assert set(statements) == set(results.pages_of_results())
     written = (ROOT / "docs" / "replication.md").read_text(encoding="utf-8")
     counted = results.of_studies(statements)
-    assert written == results.in_print(
-        "\n".join(results_pages.overview(counted, results.further(statements), results.beside(statements))) + "\n"
-    ), "python benchmarks/results.py --pages writes the page"
+    others = (results.there(pages, statements) for pages in (results.FURTHER, results.BESIDE))
+    assert written == results.in_print("\n".join(results_pages.overview(counted, *others)) + "\n"), (
+        "python benchmarks/results.py --pages writes the page"
+    )
 
 
 def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
