@@ -214,7 +214,7 @@ class Run(Loop):
             for step in islice(todo, until - self.progress.step):
                 number, lr = self.progress.step, self.lr
                 self.check_rows(step)
-                torch.manual_seed(_step_seed(self.run.seed, number))  # dropout depends on seed and step alone
+                _seed(self.model.device, _step_seed(self.run.seed, number))  # dropout depends on seed and step alone
                 total = torch.zeros(())
                 for rows in step.micro_batches:
                     for piece, factor in self._parts(rows, step, flat):
@@ -299,6 +299,11 @@ def trainable(model: Model, run: Hyperparameters, precision: str) -> Model:
 
 def _step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed what draws on a device. `torch.manual_seed` notes seeds of absent devices too, for good: three call stacks a step."""
+    (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
 
 
 def _switch_weights(optimizer: torch.optim.Optimizer, training: bool) -> None:
