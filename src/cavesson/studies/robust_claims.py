@@ -120,13 +120,14 @@ def _has_a_phrase(pair: Pair) -> bool:
 
 
 def ranks(m: Measured) -> dict[int, str]:
-    """Arms of merged LoRA organisms by the rank of red's adapter, rising; in all else red trains as the study says.
+    """Arms of merged LoRA organisms by the rank of red's adapter, rising; in all else red trains as in the first of them.
 
     Raises:
         NotRun: there are none.
     """
-    usual = {arm.name for arm in m.config.arms if arm.usual}
-    found = m.where(rank=lambda _: True, arm=lambda name: name in usual).by("rank")
+    merged = [arm for arm in m.config.arms if arm.construction == "merged-lora"]
+    alike = {arm.name for arm in merged if arm.like(merged[0])}
+    found = m.where(rank=lambda _: True, arm=lambda name: name in alike).by("rank")
     return {rank: of.values("arm")[0] for rank, of in sorted(found.items())}
 
 
