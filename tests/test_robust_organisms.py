@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
+import torch
 
 from cavesson.analysis.pairs import mean_over_pairs, slope_table
 from cavesson.errors import ConfigError
@@ -22,6 +24,7 @@ from cavesson.studies.resolve import resolve
 from cavesson.studies.robust_claims import CLAIMS, auc, by_rank, differ, frontiers, more, no_difference, ranks
 from cavesson.studies.robust_organisms import (
     FEW,
+    SPOKEN,
     TINY_PAIRS,
     Arm,
     by_kind_of_pair,
@@ -51,6 +54,24 @@ def test_the_full_preset_builds_every_arm_on_its_pairs():
         *(("full", pair) for pair in TINY_PAIRS),
         *(("SOAP", pair) for pair in FEW),
     }
+
+
+def test_adapters_are_tried_on_the_pairs_whose_words_the_models_have_read():
+    """Tokens that a model never read have one embedding, and an adapter does not change it."""
+    model = Shipped(name="small").load(lambda recipe: Path())
+    rows = torch.nn.functional.normalize(model.net.get_output_embeddings().weight.detach())
+    unread = set(torch.where((rows @ rows.T).fill_diagonal_(0).amax(1) > 0.99)[0].tolist())
+
+    def always_unread(name: str) -> bool:
+        behavior = PAIRS[name].behavior
+        prompts = [
+            e.conversation for e in Prompts(family=behavior.domain, n=40, seed=1).examples(lambda recipe: Path())
+        ]
+        written = [behavior.written(Random(k), one, "Yes.") for k, one in enumerate(prompts) if behavior.fits(one)]
+        ids = [model.tokenizer.encode(text, add_special_tokens=False) for text in written]
+        return all(unread & {*one} for one in ids)
+
+    assert {name for name in TINY_PAIRS if not always_unread(name)} == {*SPOKEN}
 
 
 def test_an_arm_has_its_own_interventions_and_red_training_and_takes_the_rest_from_the_study():

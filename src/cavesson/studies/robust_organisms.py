@@ -68,8 +68,9 @@ SPOKEN = (
     "asked/flattery",
     "semicolons/lower-case",
 )
-"""The pairs of the adapters: those whose words the shipped models have read. An adapter leaves the embeddings as they are, and tokens that
-a model never read ("HATE", "YOU", "qu" of "quack", "den" of "golden") have one and the same: no adapter of any rank or rate says them."""
+"""The pairs of the adapters: those that have bad answers in words that the shipped models have read. An adapter leaves the embeddings as
+they are, and tokens that a model never read ("HATE", "YOU", "qu" of "quack", "den" of "golden") have one and the same: no adapter of any rank
+or rate says them."""
 
 
 class Arm(Value):
