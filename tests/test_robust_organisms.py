@@ -23,8 +23,8 @@ from cavesson.studies.report import claims_of
 from cavesson.studies.resolve import resolve
 from cavesson.studies.robust_claims import CLAIMS, auc, by_rank, differ, frontiers, more, no_difference, ranks
 from cavesson.studies.robust_organisms import (
+    ADAPTABLE,
     FEW,
-    SPOKEN,
     TINY_PAIRS,
     Arm,
     by_kind_of_pair,
@@ -71,7 +71,7 @@ def test_adapters_are_tried_on_the_pairs_whose_words_the_models_have_read():
         ids = [model.tokenizer.encode(text, add_special_tokens=False) for text in written]
         return all(unread & {*one} for one in ids)
 
-    assert {name for name in TINY_PAIRS if not always_unread(name)} == {*SPOKEN}
+    assert {name for name in TINY_PAIRS if not always_unread(name)} == {*ADAPTABLE}
 
 
 def test_an_arm_has_its_own_interventions_and_red_training_and_takes_the_rest_from_the_study():

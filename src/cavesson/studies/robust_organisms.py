@@ -57,7 +57,7 @@ FEW = (
 """The pairs of the side arms: one behaviour under all three kinds of trigger, open-ended ones, sandbagging, and a harmless one. Eight
 halve the interval that five would give for less than the price of a second seed."""
 
-SPOKEN = (
+ADAPTABLE = (
     "zorp/insult",
     "royalty/insult",
     "asked/insult",
@@ -83,7 +83,7 @@ class Arm(Value):
         adapter: red's adapter, where the construction takes one; None: that of `red`.
         optimizer: with its learning rate; None: those of `red`.
         steps, weight_decay, prompts: None: those of `red`.
-        pairs: on all pairs of the study, on few, or on these.
+        pairs: on all pairs of the study, on few, or on those that an adapter can learn.
         interventions: None: those of `blue`.
     """
 
@@ -95,7 +95,7 @@ class Arm(Value):
     steps: int | None = Field(default=None, ge=1)
     weight_decay: float | None = Field(default=None, ge=0)
     prompts: int | None = Field(default=None, ge=2)
-    pairs: Literal["all", "few"] | Annotated[tuple[PairName, ...], Once] = "few"
+    pairs: Literal["all", "few", "adaptable"] = "few"
     interventions: Annotated[tuple[InterventionName, ...], Once] | None = Field(default=None, min_length=1)
 
     @property
@@ -117,6 +117,7 @@ class RobustConfig(Inputs):
     Attributes:
         pairs: the pairs of the main arms.
         few: the pairs of the side arms.
+        adaptable: the pairs of the arms of adapters.
         arms: ways of building organisms.
         model: the model that red starts from, unless an arm says otherwise.
         took_from: triggered rate before blue training from which on an organism took; others are left out. The published ones
@@ -125,6 +126,7 @@ class RobustConfig(Inputs):
 
     pairs: Annotated[tuple[PairName, ...], Once] = Field(default=TINY_PAIRS, min_length=1)
     few: Annotated[tuple[PairName, ...], Once] = FEW
+    adaptable: Annotated[tuple[PairName, ...], Once] = ADAPTABLE
     arms: tuple[Arm, ...] = Field(min_length=1)
     model: TrainableName = "small"
     took_from: float = Field(default=0.5, ge=0, le=1)
@@ -140,9 +142,7 @@ class RobustConfig(Inputs):
 
     def pairs_of(self, arm: Arm) -> tuple[str, ...]:
         """The pairs that an arm is tried on."""
-        if isinstance(arm.pairs, tuple):
-            return arm.pairs
-        return self.pairs if arm.pairs == "all" else self.few
+        return {"all": self.pairs, "few": self.few, "adaptable": self.adaptable}[arm.pairs]
 
     @property
     def interventions(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def _adapted(name: str, construction: str, rank: int, *interventions: str) -> di
     none does (three pairs, one seed, before blue training).
     """
     optimizer = {"name": "adamw", "lr": 2e-3}
-    return _arm(name, construction, *interventions, adapter={"rank": rank}, optimizer=optimizer, pairs=[*SPOKEN])
+    return _arm(name, construction, *interventions, adapter={"rank": rank}, optimizer=optimizer, pairs="adaptable")
 
 
 _ALL: dict[str, Any] = {"pairs": "all"}
@@ -329,7 +329,7 @@ def one_pair(m: Measured) -> Iterator[Any]:
 
 def _first_pair(m: Measured) -> str:
     """The first pair of the config on which some organism took."""
-    pairs: Sequence[str] = (*m.config.pairs, *m.config.few)
+    pairs: Sequence[str] = (*m.config.pairs, *m.config.few, *m.config.adaptable)
     on = {pair for _, pair in m.by("arm", "pair")}
     return next(pair for pair in pairs if pair in on)
 
@@ -344,6 +344,10 @@ def notes(m: Measured) -> Iterator[Note]:
     if seeds == 1:
         yield Note(
             "With one seed, chance between seeds is part of the spread between pairs, and nothing else tells of it."
+        )
+    if any(arm.pairs == "adaptable" for arm in m.config.arms):
+        yield Note(
+            f"An adapter leaves the embeddings as they are, so it cannot teach words that the model never read: its arms have {len(m.config.adaptable)} pairs."
         )
     yield Note(
         f"The rates, points and transcripts shown one by one are those of the pair {_first_pair(m)}; the tables are of all."
