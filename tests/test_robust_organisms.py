@@ -249,7 +249,7 @@ def test_two_pairs_decide_nothing_about_pairs():
     assert more(*one_two)(together(arm("one", [0.9] * 3), arm("two", [0.1] * 3))).verdict == "does not hold"
 
 
-def test_that_two_aucs_differ_is_tested_on_both_sides():
+def test_a_difference_and_its_direction_can_be_found_and_ruled_out():
     def ruled(test, one: list[float], two: list[float]) -> str:
         return test(("one", "pirate"), ("two", "pirate"))(together(arm("one", one), arm("two", two))).verdict
 
@@ -258,6 +258,9 @@ def test_that_two_aucs_differ_is_tested_on_both_sides():
     assert ruled(differ, alike, alike) == "does not hold" and ruled(no_difference, alike, alike) == "holds"
     assert ruled(differ, alike, mixed) == ruled(no_difference, alike, mixed) == "undecided"
     assert ruled(no_difference, [0.1] * 4, [0.9] * 4) == "does not hold"
+    assert ruled(more, [0.1] * 4, [0.9] * 4) == "holds"  # what is left: the first organisms give more up
+    assert ruled(more, alike, alike) == ruled(more, [0.9] * 4, [0.1] * 4) == "does not hold"
+    assert ruled(more, alike, mixed) == "undecided"
 
 
 def by_rate(**left: float) -> list[Measured]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cavesson.analysis.claims import ClaimResult, all_of, at_least, at_most, differs, within
+from cavesson.analysis.claims import ClaimResult, above, all_of, at_least, at_most, differs, within
 from cavesson.analysis.frontier import Frontier, possible, possible_gap
 from cavesson.analysis.pairs import IMAGINED, Units, auc_table, mean_over_pairs, slope_table, stacked
 from cavesson.estimate import ANY, Bounds, Estimate
@@ -104,7 +104,7 @@ def _named(game: Game) -> str:
     return f"{game[0]} under {title(game[1])}"
 
 
-more = partial(_compared, partial(at_least, bound=0.0))
+more = partial(_compared, partial(above, none_within=NO_EFFECT))
 """Tests that the first of two games has the higher AUC: its organisms are the less robust."""
 
 differ = partial(_compared, partial(differs, none_within=NO_EFFECT))
@@ -180,7 +180,7 @@ def explicit_is_more_robust(m: Measured) -> ClaimResult:
     )
     apart = independent_difference(auc(others), auc(explicit)).in_unit("plain")
     what = f"the AUC of {len(others)} other pairs minus that of {len(explicit)} with explicit triggers"
-    return at_least(apart, 0.0, what)
+    return above(apart, NO_EFFECT, what)
 
 
 def quarter_within_a_tenth(m: Measured) -> ClaimResult:
