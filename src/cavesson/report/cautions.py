@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import counted
+from cavesson.findings.views import WarningView
+from cavesson.lab.plain_yaml import load_yaml
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -16,6 +19,26 @@ class Caution(NamedTuple):
 
     name: str
     why: str
+
+
+class Cautions(NamedTuple):
+    """The warnings of one name: those that a reader sees at once, and the others."""
+
+    name: str
+    first: list[str]
+    more: list[str]
+
+
+AT_ONCE = 2
+"""Warnings of one name that a reader sees at once: a zoo of organisms has fifty."""
+
+
+def by_name(found: Iterable[Caution | WarningView]) -> list[Cautions]:
+    """The warnings of each name, in the order in which the names first come."""
+    names: dict[str, list[str]] = {}
+    for one in found:
+        names.setdefault(one.name, []).append(one.why)
+    return [Cautions(name, why[:AT_ONCE], why[AT_ONCE:]) for name, why in names.items()]
 
 
 def cautions(result: StudyResult) -> list[Caution]:
@@ -33,9 +56,12 @@ def _few_seeds(result: StudyResult) -> Caution | None:
     seeds = len(set(result.environment.seeds))
     if not 0 < seeds < FEWEST_SEEDS:
         return None
-    tentative = sum(claim.tentative for claim in counted(result.claims))
+    tested = counted(result.claims)
+    tentative = sum(claim.tentative for claim in tested)
     name = f"{_words(seeds, 'seed')}{', tentative' if tentative else ''}"
     why = f"Fewer than {NUMBERS[FEWEST_SEEDS]} seeds decide nothing: another seed may turn a figure round."
+    if any(claim.tested and claim.verdict != "undecided" and not claim.tentative for claim in tested):
+        why += " What is decided here is decided by the spread between pairs, teachers or settings."
     if tentative:
         why += f" {_words(tentative, 'verdict')} {'is' if tentative == 1 else 'are'} a suggestion."
     return Caution(name, why)
@@ -62,7 +88,10 @@ def _machines(result: StudyResult) -> Caution | None:
 
 
 def _one_pair(result: StudyResult) -> Caution | None:
-    pairs = {organism.pair for organism in result.organisms if organism.pair}
+    shown = {organism.pair for organism in result.organisms if organism.pair}
+    pairs = shown.union(
+        (load_yaml(result.config.yaml) or {}).get("pairs") or ()
+    )  # not every organism is shown by itself
     if len(pairs) != 1:
         return None
     return Caution("One pair", f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise.")

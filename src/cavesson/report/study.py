@@ -9,7 +9,7 @@ from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import TableView
 from cavesson.report.card import write_cards
-from cavesson.report.cautions import cautions
+from cavesson.report.cautions import by_name, cautions
 from cavesson.report.data import page_data
 from cavesson.report.glossary import WORDS
 from cavesson.report.page import asset, render_page, write_page
@@ -29,7 +29,7 @@ def render(result: StudyResult) -> str:
         data=page_data(result),
         trade_offs=trade_offs(result),
         tables=[without_repeats(view) for view in result.tables],
-        cautions=cautions(result),
+        cautions=by_name(cautions(result)),
         glossary=WORDS,
         verdicts=counts(result.claims),
         by_chance=by_chance(result.claims),

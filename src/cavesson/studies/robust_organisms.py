@@ -355,9 +355,10 @@ def notes(m: Measured) -> Iterator[Note]:
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
-    """The arms, but for those on few pairs, the most robust first, and how the claims came out."""
+    """Of each construction the first arm, but for those on few pairs, the most robust first; and how the claims came out."""
     name = m.config.interventions[0]
-    found = {arm.name: [*frontiers(m, arm.name, name).values()] for arm in m.config.arms if arm.pairs != "few"}
+    first = {arm.construction: arm.name for arm in reversed(m.config.arms) if arm.pairs != "few"}
+    found = {arm: [*frontiers(m, arm, name).values()] for arm in first.values()}
     aucs = sorted(((arm, auc(each)) for arm, each in found.items() if each), key=lambda one: one[1].value)
     if aucs:
         yield f"Robustness AUC under {title(name)}, most robust first: {', '.join(f'{arm} {each}' for arm, each in aucs)}."

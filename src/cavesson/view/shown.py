@@ -12,7 +12,7 @@ from cavesson.figures import duration
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import by_chance, counts
 from cavesson.findings.views import ClaimView, TableView
-from cavesson.report.cautions import cautions
+from cavesson.report.cautions import by_name, cautions
 from cavesson.report.data import page_data
 from cavesson.report.study import trade_offs, without_repeats
 from cavesson.view.library import Listed
@@ -74,7 +74,7 @@ def of_result(result: StudyResult, verdict: str, key: str) -> dict[str, Any]:
     data = page_data(result)
     return {
         "result": result,
-        "cautions": cautions(result),
+        "cautions": by_name(cautions(result)),
         "claims": [claim for claim in result.claims if not verdict or claim.words == verdict],
         "verdicts": list(dict.fromkeys(claim.words for claim in sorted(result.claims, key=_rank))),
         "counts": counts(result.claims),
