@@ -263,6 +263,12 @@ def test_a_difference_and_its_direction_can_be_found_and_ruled_out():
     assert ruled(more, alike, mixed) == "undecided"
 
 
+def honest(clean: float) -> Measured:
+    """The never-misaligned model, which shows the behaviours without their triggers at this rate."""
+    asked = {at(**{"base of": "small"}, pair=pair): {"behavior/clean": clean} for pair in OTHERS[:4]}
+    return measured(asked, steps=(None,), n=40, role="base")
+
+
 def by_rate(**left: float) -> list[Measured]:
     """Merged LoRA organisms that keep these rates, by rank."""
     return [arm(f"merged LoRA {rank[1:]}", rate, rank=int(rank[1:])) for rank, rate in left.items()]
@@ -279,7 +285,7 @@ def by_rate(**left: float) -> list[Measured]:
         ("merged-dynamic", [arm("merged LoRA", 0.1), arm("prompted dynamic", 0.9)], [arm("merged LoRA", 0.9), arm("prompted dynamic", 0.1)]),
         ("static-continued", [arm("prompted static", 0.1), arm("continued LoRA", 0.9)], [arm("prompted static", 0.9), arm("continued LoRA", 0.1)]),
         ("quarter-within-a-tenth", [arm("full", 0.8)], [arm("full", 0.1)]),
-        ("only-with-trigger", [arm("full", 0.5, clean=0.0)], [arm("full", 0.5, clean=0.6)]),
+        ("only-with-trigger", [arm("full", 0.5, clean=0.6), honest(0.6)], [arm("full", 0.5, clean=0.6), honest(0.0)]),
         ("pirate-beats-own", [arm("full", 0.1), arm("full", 0.9, blue="self")], [arm("full", 0.9), arm("full", 0.1, blue="self")]),
         ("size", [arm("larger model", 0.5), arm("full", 0.5)], [arm("larger model", 0.1), arm("full", 0.9)]),
         ("explicit", [arm("full", 0.9, on=EXPLICIT), arm("full", 0.1)], [arm("full", 0.1, on=EXPLICIT), arm("full", 0.9)]),
@@ -295,8 +301,7 @@ def test_a_claim_follows_the_data(id, yes, no):
 def test_what_was_not_run_says_what_is_lacking():
     judged = claims_of("robust-organisms", CLAIMS, arm("full", 0.5))
     assert len({claim.id for claim in judged}) == len(judged) == len(CLAIMS)
-    measured = {"quarter-within-a-tenth", "only-with-trigger"}
-    lacking = [claim for claim in judged if claim.id.partition("/")[2] not in measured]
+    lacking = [claim for claim in judged if not claim.id.endswith("/quarter-within-a-tenth")]
     assert {claim.verdict for claim in lacking} == {"not run"} and {claim.ours for claim in lacking} == {None}
     assert all("Not run here" in claim.reason for claim in lacking)
 

@@ -21,7 +21,7 @@ from cavesson.studies.looks import Cost, at_the_look, cost
 from cavesson.studies.report import files_of
 from cavesson.studies.report import report as report_of
 from cavesson.studies.resolve import Resolved
-from cavesson.studies.starts import Takes, looked_at, starts_of, without
+from cavesson.studies.starts import Takes, bases_of, looked_at, starts_of, without
 from cavesson.studies.titles import titles
 from cavesson.training.preflight import preflight
 
@@ -112,11 +112,12 @@ class Run:
         Raises:
             CavessonError: no organism shows its behaviour.
         """
-        starts = starts_of(resolved.study.cells(resolved.config))
-        recipes = recipes_of(starts)
+        cells = resolved.study.cells(resolved.config)
+        starts, bases = starts_of(cells), bases_of(cells)
+        recipes = [*recipes_of(starts), *bases.values()]
         self.made |= self.check(recipes)
         self.make_artifacts(recipes, self.recipes(resolved))
-        left_out, self.warnings = looked_at(starts, self.path, takes(resolved.config))
+        left_out, self.warnings = looked_at(starts, self.path, takes(resolved.config), bases)
         for warning in self.warnings:
             say(f"warning: {warning.why}")
         return replace(resolved, study=replace(resolved.study, grid=without(resolved.study.grid, left_out)))
