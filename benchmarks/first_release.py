@@ -1,9 +1,9 @@
 """Training and evaluation today against the first release, on the same network and data.
 
-    git worktree add --detach ../first FIRST
+    git worktree add --detach ../first bd44173
     python benchmarks/first_release.py ../first --repeats 3
 
-FIRST is the last commit under the project's first name, Bridle 0.1.0. Each contestant runs in a process of its own, by turns, on one
+The commit is the last one under the project's first name, Bridle 0.1.0. Each contestant runs in a process of its own, by turns, on one
 thread: the shipped student of today, the conversations of `sft_vs_trl.py`, and the prompts of the quick study's suite, which both answer
 greedily. The first release trains as it came (bf16 where the processor has it) and in fp32, in which the tiny world trains today. Figures
 are of processor time; the first fifth of the steps is not counted. Answers in which the two differ are counted.
@@ -12,6 +12,7 @@ are of processor time; the first fifth of the steps is not counted. Answers in w
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -79,8 +80,6 @@ def _importer(package: str) -> Callable[[str], Any]:
 
 def prepare(folder: Path) -> None:
     """The network, the conversations and the prompts that both get."""
-    import shutil
-
     from cavesson.tinyworld.recipes import Shipped
     from eval_vs_generate import asked, suite
     from sft_vs_trl import CONVERSATIONS, conversations

@@ -56,11 +56,11 @@ def _few_seeds(result: StudyResult) -> Caution | None:
     seeds = len(set(result.environment.seeds))
     if not 0 < seeds < FEWEST_SEEDS:
         return None
-    tested = counted(result.claims)
-    tentative = sum(claim.tentative for claim in tested)
+    asked = counted(result.claims)
+    tentative = sum(claim.tentative for claim in asked)
     name = f"{_words(seeds, 'seed')}{', tentative' if tentative else ''}"
     why = f"Fewer than {NUMBERS[FEWEST_SEEDS]} seeds decide nothing: another seed may turn a figure round."
-    if any(claim.tested and claim.verdict != "undecided" and not claim.tentative for claim in tested):
+    if any(claim.tested and claim.verdict != "undecided" and not claim.tentative for claim in asked):
         why += " What is decided here is decided by the spread between pairs, teachers or settings."
     if tentative:
         why += f" {_words(tentative, 'verdict')} {'is' if tentative == 1 else 'are'} a suggestion."
@@ -88,10 +88,8 @@ def _machines(result: StudyResult) -> Caution | None:
 
 
 def _one_pair(result: StudyResult) -> Caution | None:
-    shown = {organism.pair for organism in result.organisms if organism.pair}
-    pairs = shown.union(
-        (load_yaml(result.config.yaml) or {}).get("pairs") or ()
-    )  # not every organism is shown by itself
+    named = load_yaml(result.config.yaml) or {}  # not every organism is shown by itself
+    pairs = {organism.pair for organism in result.organisms if organism.pair}.union(named.get("pairs") or ())
     if len(pairs) != 1:
         return None
     return Caution("One pair", f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise.")
