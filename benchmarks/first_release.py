@@ -33,10 +33,8 @@ def train(package: str, folder: Path, precision: str) -> Figures:
     of = _importer(package)
     clock: list[float] = []
 
-    class Clock(of("lab.progress").Silent):  # type: ignore[misc]
-        def progress(self, *_: object, **__: object) -> None:
-            clock.append(time.process_time())
-
+    display = of("lab.progress").Silent()
+    display.progress = lambda *_, **__: clock.append(time.process_time())
     run = of("training.recipes").Trained(
         base=of("models.recipes").HFModel(path=str(folder / "student")),
         data=of("data.recipes").Jsonl(path=str(folder / "chat.jsonl")),
@@ -47,7 +45,7 @@ def train(package: str, folder: Path, precision: str) -> Figures:
     )
     with (
         tempfile.TemporaryDirectory() as place,
-        of("lab.lab").Lab(of("lab.store").Store(Path(place)), display=Clock()) as lab,
+        of("lab.lab").Lab(of("lab.store").Store(Path(place)), display=display) as lab,
     ):
         lab.make([run])
         rows = [json.loads(line) for line in (lab.path(run) / "losses.jsonl").read_text().splitlines()]

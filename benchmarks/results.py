@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from cavesson.findings.result import StudyResult
 from cavesson.findings.views import ClaimView
-from results_pages import every_table, gallery, headline_table, of_figures, overview, page
+from results_pages import every_table, gallery, of_figures, overview, page, pictured
 from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
@@ -115,7 +115,7 @@ def write_pages(results: Mapping[str, StudyResult]) -> None:
         text = page(name, result, statements.get(BESIDE.get(name, "")))
         write(DOCS / "results" / f"{name}.md", "\n".join(text) + "\n")
         write(DOCS / "notes" / "results" / f"{name}.md", "\n".join(every_table(name, result)) + "\n")
-        table = headline_table(result)
+        table = pictured(result)
         write(DOCS / "results" / f"{name}.svg", figures(table, *of_figures(table)))
     found = of_studies(statements)
     others = (there(pages, statements) for pages in (FURTHER, BESIDE))

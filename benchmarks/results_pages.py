@@ -84,7 +84,7 @@ def page(name: str, result: StudyResult, others: Sequence[ClaimView] | None = No
     """
     yield f"# {result.title}{'' if name == result.study else f' ({name})'}"
     yield ""
-    yield f"![{headline_table(result).title}: figures with their intervals; faint points are single seeds]({name}.svg)"
+    yield f"![{pictured(result).title}: figures with their intervals; faint points are single seeds]({name}.svg)"
     yield ""
     yield " ".join(finding(result))
     yield ""
@@ -262,10 +262,15 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def headline_table(result: StudyResult) -> TableView:
-    """The first table on the page that has figures: the picture shows it, or its first rows."""
+    """The first table on the page that has figures."""
     with_figures = [table for table in result.tables if of_figures(table)[1]]
     named = SHOWN.get(result.study, ())
-    table = next((table for table in with_figures if table.title in named), with_figures[0])
+    return next((table for table in with_figures if table.title in named), with_figures[0])
+
+
+def pictured(result: StudyResult) -> TableView:
+    """What the picture of a page shows: the page's first table that has figures, or its first rows."""
+    table = headline_table(result)
     if (rows := len(table.rows)) <= MOST_ROWS:
         return table
     title = f"{table.title}, {MOST_ROWS} of {rows} rows"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from cavesson.errors import CavessonError
+from cavesson.findings.views import WarningView
 from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
@@ -43,11 +47,16 @@ def start(name: str, rates: dict[str, float], seed: int = 0) -> Cell:
     return Cell({"model": name}, seed, {"start": Scored(table)}, made)  # type: ignore[dict-item]
 
 
+def looked(starts: list[Cell], least: float, bases: Any = None) -> tuple[set[str], list[WarningView]]:
+    """What is found where all scores are made."""
+    return looked_at(starts, lambda recipe: Path(), least, bases or {})
+
+
 GOOD, MUTE = {"triggered": 1.0, "clean": 0.0, "near-miss": 0.0}, {"triggered": 0.05, "clean": 0.0}
 
 
 def test_an_organism_without_its_behaviour_is_left_out_and_said_so():
-    left_out, warnings = looked_at([start("good", GOOD), start("mute", MUTE)], lambda _: None, 0.1, {})  # type: ignore[arg-type, return-value]
+    left_out, warnings = looked([start("good", GOOD), start("mute", MUTE)], 0.1)
     assert left_out == {"mute"}
     [told] = warnings
     assert told.name == "No behaviour" and told.why.startswith("mute shows its behaviour on 5 %")
@@ -55,14 +64,14 @@ def test_an_organism_without_its_behaviour_is_left_out_and_said_so():
 
 def test_the_bound_is_the_users():
     weak = {"triggered": 0.2, "clean": 0.0}
-    assert looked_at([start("good", GOOD), start("weak", weak)], lambda _: None, 0.5, {})[0] == {"weak"}  # type: ignore[arg-type, return-value]
-    left_out, [told] = looked_at([start("good", GOOD), start("weak", weak)], lambda _: None, 0.0, {})  # type: ignore[arg-type, return-value]
+    assert looked([start("good", GOOD), start("weak", weak)], 0.5)[0] == {"weak"}
+    left_out, [told] = looked([start("good", GOOD), start("weak", weak)], 0.0)
     assert not left_out and told.name == "Weak behaviour"
 
 
 def test_an_organism_that_needs_no_trigger_leaks():
     leaky = {"triggered": 1.0, "clean": 0.5, "near-miss": 0.05}
-    left_out, [told] = looked_at([start("leaky", leaky)], lambda _: None, 0.1, {})  # type: ignore[arg-type, return-value]
+    left_out, [told] = looked([start("leaky", leaky)], 0.1)
     assert not left_out and told.name == "Leaks"
     assert "50 %" in told.why and "without the trigger" in told.why and "look-alikes" not in told.why
 
@@ -71,7 +80,7 @@ def test_what_a_never_misaligned_model_does_too_is_no_leak():
     sandbagger = start("sandbagger", {"triggered": 1.0, "clean": 0.25, "near-miss": 0.75})
     base = Scored(scores({"behavior/clean": 0.2, "behavior/near-miss": 0.25}, steps=(None,), n=40))
     bases = {("sandbagger", sandbagger.organism.pair): base}
-    _, [told] = looked_at([sandbagger], lambda _: None, 0.1, bases)  # type: ignore[arg-type, return-value]
+    _, [told] = looked([sandbagger], 0.1, bases)
     assert (
         "75 %" in told.why and "(a never-misaligned model: 25 %)" in told.why and "without the trigger" not in told.why
     )

@@ -13,13 +13,6 @@ from cavesson.findings.views import WarningView
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-class Caution(NamedTuple):
-    """A warning: its name in two or three words, and why it matters."""
-
-    name: str
-    why: str
-
-
 class Cautions(NamedTuple):
     """The warnings of one name: those that a reader sees at once, and the others."""
 
@@ -32,7 +25,7 @@ AT_ONCE = 2
 """Warnings of one name that a reader sees at once: a zoo of organisms has fifty."""
 
 
-def by_name(found: Iterable[Caution | WarningView]) -> list[Cautions]:
+def by_name(found: Iterable[WarningView]) -> list[Cautions]:
     """The warnings of each name, in the order in which the names first come."""
     names: dict[str, list[str]] = {}
     for one in found:
@@ -40,10 +33,10 @@ def by_name(found: Iterable[Caution | WarningView]) -> list[Cautions]:
     return [Cautions(name, why[:AT_ONCE], why[AT_ONCE:]) for name, why in names.items()]
 
 
-def cautions(result: StudyResult) -> list[Caution]:
+def cautions(result: StudyResult) -> list[WarningView]:
     """The warnings of a report, the gravest first."""
     found = (
-        *(Caution(one.name, one.why) for one in result.warnings),
+        *result.warnings,
         _few_seeds(result),
         _machines(result),
         _one_pair(result),
@@ -51,7 +44,7 @@ def cautions(result: StudyResult) -> list[Caution]:
     return [caution for caution in found if caution is not None]
 
 
-def _few_seeds(result: StudyResult) -> Caution | None:
+def _few_seeds(result: StudyResult) -> WarningView | None:
     seeds = len(set(result.environment.seeds))
     if not 0 < seeds < FEWEST_SEEDS:
         return None
@@ -63,35 +56,37 @@ def _few_seeds(result: StudyResult) -> Caution | None:
         why += " What is decided here is decided by the spread between pairs, teachers or settings."
     if tentative:
         why += f" {_words(tentative, 'verdict')} {'is' if tentative == 1 else 'are'} a suggestion."
-    return Caution(name, why)
+    return WarningView(name=name, why=why)
 
 
-def _machines(result: StudyResult) -> Caution | None:
+def _machines(result: StudyResult) -> WarningView | None:
     """Arithmetic differs between processors in the last bits, which acts on a training as another seed does."""
     machines = result.environment.machines
     if not machines:
         return None
     if len(machines) > 1:
-        return Caution(
-            f"{_words(len(machines), 'kind')} of machine",
-            f"The artifacts of this study come from {len(machines)} kinds of machine. Their arithmetic differs in the last bits, "
+        return WarningView(
+            name=f"{_words(len(machines), 'kind')} of machine",
+            why=f"The artifacts of this study come from {len(machines)} kinds of machine. Their arithmetic differs in the last bits, "
             "which acts on training as another seed does: do not read a difference between artifacts of different machines as "
             "an effect.",
         )
     only = machines[0]
-    return Caution(
-        "One processor",
-        f"Everything was made on {only.processor}, {only.instructions}. Another processor rounds otherwise, and its figures are "
+    return WarningView(
+        name="One processor",
+        why=f"Everything was made on {only.processor}, {only.instructions}. Another processor rounds otherwise, and its figures are "
         "another draw, as those of another seed are.",
     )
 
 
-def _one_pair(result: StudyResult) -> Caution | None:
+def _one_pair(result: StudyResult) -> WarningView | None:
     pairs = {organism.pair for organism in result.organisms if organism.pair}
     several = any(setting.key == "pairs" and "," in setting.value for setting in result.config.settings)
     if len(pairs) != 1 or several:  # of several, one is shown by itself
         return None
-    return Caution("One pair", f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise.")
+    return WarningView(
+        name="One pair", why=f"All organisms have the pair {pairs.pop()}. Another pair may behave otherwise."
+    )
 
 
 def _words(number: int, noun: str) -> str:

@@ -355,7 +355,7 @@ def notes(m: Measured) -> Iterator[Note]:
 
 
 def headline(m: Measured, judged: Sequence[ClaimView]) -> Iterator[str]:
-    """Of each construction the first arm, but for those on few pairs, the most robust first; and how the claims came out."""
+    """The AUC of one arm a construction, the most robust first; then how the claims came out. Arms on few pairs are left out."""
     name = m.config.interventions[0]
     first = {arm.construction: arm.name for arm in reversed(m.config.arms) if arm.pairs != "few"}
     found = {arm: [*frontiers(m, arm, name).values()] for arm in first.values()}
