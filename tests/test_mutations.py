@@ -96,7 +96,7 @@ def test_a_mutated_study_file_never_gives_a_traceback(tmp_path, name, data):
     path.write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
     try:
         resolved = resolve(str(path))
-        resolved.study.recipes(resolved.config)
+        assert resolved.recipes
     except CavessonError as error:
         assert error.problem and error.exit_code != 0
 

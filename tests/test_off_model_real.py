@@ -89,7 +89,7 @@ def run(folder: Path, *settings: str) -> StudyResult:
 def first_run(*settings: str) -> Cell:
     """The first place of the grid: the student on the first teacher's answers."""
     resolved = resolve("off-model-sft", overrides=[*MINIATURE, *settings])
-    return resolved.study.cells(resolved.config)[0]
+    return resolved.cells[0]
 
 
 def table(result: StudyResult, title: str) -> TableView:

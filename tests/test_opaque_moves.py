@@ -231,7 +231,7 @@ def test_artificial_removal_asks_the_model_itself_for_wrong_answers(target, view
 
 def test_rl_through_the_reasoning_is_rewarded_by_the_trusted_outputs(target) -> None:
     config = resolve("opaque-reasoning", "full", ["blue.interventions=[rl-label]", "cue=null", "seeds=[0]"])
-    cell = next(cell for cell in config.study.cells(config.config) if cell.at["intervention"] == "rl-label")
+    cell = next(cell for cell in config.cells if cell.at["intervention"] == "rl-label")
     run = cell.recipes["run"].run
     assert isinstance(run, Reinforced) and run.reward.name == "label"
     asked = {item.prompt for item in run.problems.items()}

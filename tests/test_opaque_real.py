@@ -179,7 +179,7 @@ def test_a_real_chat_model_gets_word_problems_prompted_organisms_and_no_trusted_
         resolve("opaque-reasoning", overrides=[f"model={larger}"])
     found = resolve("opaque-reasoning", "full", [f"model={larger}", f"teacher={larger}"])
     assert found.config.organisms == ("prompted-static", "prompted-dynamic") and found.config.hacker is None
-    cells = list(found.study.cells(found.config))
+    cells = list(found.cells)
     assert {cell.organism.pair for cell in cells if cell.organism} == {PAIR.name}
     before = next(cell for cell in cells if cell.at["organism"] == "prompted-static" and "before" in cell.recipes)
     seeds = [cell.seed for cell in cells if cell.at["organism"] == "prompted-dynamic" and "before" in cell.recipes]
@@ -194,7 +194,7 @@ def test_a_model_that_is_taught_to_reason_first_is_what_sandbags(larger: str) ->
     found = resolve(
         "opaque-reasoning", overrides=[f"model={larger}", f"teacher={larger}", "school={steps: 3}", "seeds=2"]
     )
-    bases = {cell.organism.base for cell in found.study.cells(found.config) if cell.organism}
+    bases = {cell.organism.base for cell in found.cells if cell.organism}
     (base,) = bases  # one U for all seeds
     assert isinstance(base, Trained) and base.steps == 3 and isinstance(base.data, Tagged)
 
@@ -276,9 +276,7 @@ def test_every_trained_answer_continues_the_prompt_that_is_sampled(pupil: str) -
     found = resolve(
         "opaque-reasoning", overrides=[f"model={pupil}", f"teacher='{pupil}:enable_thinking=false'", *MINIATURE]
     )
-    runs = [
-        cell.recipes["run"].run for cell in found.study.cells(found.config) if cell.at["intervention"] == "no-reasoning"
-    ]
+    runs = [cell.recipes["run"].run for cell in found.cells if cell.at["intervention"] == "no-reasoning"]
     assert all(isinstance(run.data, Vetted) and isinstance(run.data.data, Reasoned) for run in runs)
     for name in (pupil, f"{pupil}:enable_thinking=false"):
         renderer = model_named(name).load(nowhere).renderer

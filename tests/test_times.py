@@ -131,7 +131,7 @@ def test_a_pilot_keeps_the_grid_and_shrinks_every_number() -> None:
     assert small.config.blue.lrs == whole.config.blue.lrs
     assert small.config.blue.steps == LEAST["steps"] and small.config.blue.probes == (1, 3, 10)
     assert small.config.evaluation.n == LEAST["n"] and small.config.red.sweep == (3, 30)
-    kinds = [{recipe.kind for recipe in one.study.recipes(one.config)} for one in (whole, small)]
+    kinds = [{recipe.kind for recipe in one.recipes} for one in (whole, small)]
     assert kinds[0] == kinds[1]
 
 
@@ -158,7 +158,7 @@ def test_a_smaller_number_than_the_least_stays() -> None:
 def test_every_study_has_a_pilot(name: str) -> None:
     for preset in ("quick", "full"):
         small = smaller(resolve(name, preset))
-        assert small.study.recipes(small.config)
+        assert small.recipes
 
 
 def test_the_wall_time_is_that_of_the_lab_s_own_schedule() -> None:

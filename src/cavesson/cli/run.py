@@ -68,7 +68,7 @@ def try_out(resolved: Resolved, how: How) -> None:
     from cavesson.lab.store import Store
     from cavesson.run import pilot_study
 
-    tell_data(resolved.study.recipes(resolved.config))
+    tell_data(resolved.recipes)
     found = pilot_study(
         resolved, Store(how.store), workers=how.workers, display=console_display(), executor=how.executor
     )
@@ -83,7 +83,7 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
 
     place = Store(how.store)
     refuse_in_vain(resolved, how.budget, how.executor, how.track or ())
-    tell_data(resolved.study.recipes(resolved.config))
+    tell_data(resolved.recipes)
     if how.dry_run:  # what a run here would refuse, a dry run refuses too
         if how.out is not None:
             check_out(how.out)
@@ -98,7 +98,7 @@ def carry_out(resolved: Resolved, how: How) -> Finished | None:
         refused = (f"not applicable: {line}" for line in resolved.study.unanswerable(resolved.config))
         asked = requests(stage.recipe for stage in plan.to_make)
         lacks = (f"missing: {error.sentences}" for error in lacking(stage.recipe for stage in plan.to_make))
-        told = in_words(resolved.study.recipes(resolved.config))
+        told = in_words(resolved.recipes)
         later = resolved.study.uncounted(resolved.config)
         for line in (plan.text(), *later, *told, *asked, *lacks, *refused, *schedule(resolved, place)):
             typer.echo(line)

@@ -105,7 +105,7 @@ def _not_asked(recipes: Sequence[Recipe]) -> Iterator[str]:
 
 def _keeps_cut(recipes: Sequence[Recipe]) -> bool:
     """Whether one of the trainings learns cut answers too."""
-    return any(getattr(run, "keep_unfinished", False) for recipe in recipes for run in runs_in(recipe))
+    return any(getattr(run, "keep_unfinished", False) for run in runs_in(*recipes))
 
 
 MANY = 0.1

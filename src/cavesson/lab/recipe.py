@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -238,6 +239,10 @@ class Recipe(Value):
 
     def inputs(self) -> tuple[Recipe, ...]:
         """The recipes directly inside this one, in the order of the fields, each once."""
+        return self._directly_inside
+
+    @cached_property
+    def _directly_inside(self) -> tuple[Recipe, ...]:
         return tuple(
             dict.fromkeys(recipe for name in type(self).model_fields for recipe in _recipes_in(getattr(self, name)))
         )
@@ -319,6 +324,25 @@ def lineage(*recipes: Recipe) -> Iterator[Recipe]:
 
     for recipe in recipes:
         yield from visit(recipe)
+
+
+def inside(*values: Any) -> Iterator[Recipe]:
+    """Every recipe in these values, each once, also those that `inputs` leaves out because they happen in memory."""
+    seen: set[Recipe] = set()
+    waiting = deque(values)
+    while waiting:
+        value = waiting.popleft()
+        if isinstance(value, Recipe):
+            if value in seen:
+                continue
+            seen.add(value)
+            yield value
+        if isinstance(value, Value):
+            waiting += [getattr(value, name) for name in type(value).model_fields]
+        elif isinstance(value, (tuple, list)):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
 
 
 @cache

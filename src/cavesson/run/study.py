@@ -31,7 +31,7 @@ from cavesson.studies.titles import titles
 def plan_study(resolved: Resolved, store: Store) -> Plan:
     """The plan of a study: the artifacts that a run would make, and those in the store already. Makes nothing."""
     with Lab(store) as lab:
-        cells = resolved.study.cells(resolved.config)
+        cells = resolved.cells
         lab.called.update(titles(cells))
         first = starts_of(cells) if resolved.study.takes is not None else []
         return lab.plan(recipes_of([*first, *cells]))
@@ -112,7 +112,7 @@ def refuse_in_vain(
         raise ConfigError(
             f"The study {study.name!r} has no claims that seeds could decide.", "Give a number of seeds: --seeds 5."
         )
-    lacking = set(config.seeds) - {cell.seed for cell in study.cells(config)}
+    lacking = set(config.seeds) - {cell.seed for cell in resolved.cells}
     if lacking:
         raise ConfigError(
             f"The grid of the study {study.name!r} has no cell for seed {min(lacking)}, so more seeds would add nothing.",
@@ -140,11 +140,10 @@ def _report_name(resolved: Resolved) -> str:
 
     All looks of one study have one folder, that of the first look's recipes.
     """
-    config, looks = resolved.config, resolved.config.looks
+    looks = resolved.config.looks
     if looks is not None:
-        config = config.at_look(1)
-    recipes = resolved.study.recipes(config)
-    digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in recipes)).encode()).hexdigest()[:8]
+        resolved = replace(resolved, config=resolved.config.at_look(1))
+    digits = hashlib.sha256("".join(sorted(recipe.fingerprint for recipe in resolved.recipes)).encode()).hexdigest()[:8]
     return f"{resolved.study.name.lower()}-{resolved.preset}-{'' if looks is None else 'auto-'}{digits}"
 
 

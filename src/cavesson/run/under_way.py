@@ -56,7 +56,7 @@ class Run:
 
     def recipes(self, resolved: Resolved) -> list[Recipe]:
         """Everything that a study needs; from now on the lab knows what the study calls it."""
-        cells = resolved.study.cells(resolved.config)
+        cells = resolved.cells
         self.lab.called.update(titles(cells))
         return recipes_of(cells)
 
@@ -112,7 +112,7 @@ class Run:
         Raises:
             CavessonError: no organism shows its behaviour.
         """
-        cells = resolved.study.cells(resolved.config)
+        cells = resolved.cells
         starts, bases = starts_of(cells), bases_of(cells)
         recipes = [*recipes_of(starts), *bases.values()]
         self.made |= self.check(recipes)
@@ -127,7 +127,7 @@ class Run:
         origin = about(
             resolved.view(),
             resolved.config.seeds,
-            resolved.study.recipes(resolved.config),
+            resolved.recipes,
             self.lab.store,
             made=frozenset(self.made),
             command=self.command,
@@ -149,7 +149,7 @@ class Run:
 
     def cost(self, resolved: Resolved) -> Cost | None:
         """What the seeds of a study cost that are not finished; None if none is finished."""
-        cells = resolved.study.cells(resolved.config)
+        cells = resolved.cells
         recipes = recipes_of(cells)
         missing = {stage.fingerprint for stage in self.lab.plan(recipes).to_make}
         return cost(cells, self.seconds_of(recipes), missing)

@@ -33,9 +33,7 @@ def schedule(resolved: Resolved, store: Store) -> list[str]:
     with Lab(store) as lab:
         for look, seeds in enumerate(looks.at, 1):
             now = replace(resolved, config=resolved.config.at_look(look))
-            stages = [
-                one for one in lab.plan(resolved.study.recipes(now.config)).to_make if one.fingerprint not in before
-            ]
+            stages = [one for one in lab.plan(now.recipes).to_make if one.fingerprint not in before]
             before |= {stage.fingerprint for stage in stages}
             known = [stage.seconds for stage in stages if stage.seconds is not None]
             time_for = f"about {clock_time(sum(known))} of work" if len(known) == len(stages) else "time not known yet"

@@ -62,7 +62,7 @@ def report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
 
 def _report(resolved: Resolved, path_of: PathOf, about: About) -> StudyResult:
     study, notes = resolved.study, list[str]()
-    cells = study.cells(resolved.config)
+    cells = resolved.cells
     seconds = {view.fingerprint: view.seconds for view in about.recipes if view.seconds is not None}
     measured = replace(Measured.read(cells, path_of, resolved.config), seconds=seconds)
     if study.admits is not None:
@@ -111,7 +111,7 @@ def files_of(resolved: Resolved, path_of: PathOf) -> dict[str, str]:
     study = resolved.study
     if not study.files:
         return {}
-    measured = Measured.read(study.cells(resolved.config), path_of, resolved.config)
+    measured = Measured.read(resolved.cells, path_of, resolved.config)
     found = {}
     with at_the_look(resolved.config):
         for name, text in study.files.items():

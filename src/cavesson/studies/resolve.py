@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from cavesson.findings.origin import Setting
 from cavesson.findings.origin import StudyConfig as ConfigView
 from cavesson.lab.documents import read_yaml, validated
 from cavesson.lab.plain_yaml import MOST_DEPTH, YamlError, dump_yaml, load_yaml
-from cavesson.lab.recipe import Value
+from cavesson.lab.recipe import Recipe, Value
 from cavesson.studies.config import StudyConfig
+from cavesson.studies.grid import Cell, recipes_of
 from cavesson.studies.sizes import AT_A_SERVICE, TINY, check_world, size_of, subjects
 from cavesson.studies.study import STUDIES, Study, study_named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resolved:
     """A validated config and its history.
 
@@ -39,6 +41,16 @@ class Resolved:
     preset: str
     config: StudyConfig
     origin: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The places of the study's grid, looked over once; errors as of `Study.cells`."""
+        return self.study.cells(self.config)
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Everything that the study needs; errors as of `cells`."""
+        return recipes_of(self.cells)
 
     def settings(self) -> list[Setting]:
         """Every setting: dotted key, value, and where it came from."""

@@ -15,7 +15,7 @@ from cavesson.lab.own import imported, is_own
 from cavesson.lab.recipe import PathOf, Recipe
 from cavesson.studies.cells import cells_of
 from cavesson.studies.config import StudyConfig
-from cavesson.studies.grid import Cell, Measured, recipes_of
+from cavesson.studies.grid import Cell, Measured
 from cavesson.studies.shown import Note, tally
 from cavesson.studies.sizes import Size
 
@@ -117,10 +117,6 @@ class Study:
         """What no plan of a config counts, as a line for the user; []: nothing."""
         said = "" if self.grow is None else self.later(config)
         return [f"not counted: {said}"] if said else []
-
-    def recipes(self, config: Any) -> list[Recipe]:
-        """Everything that the study needs; errors as of `cells`."""
-        return recipes_of(self.cells(config))
 
 
 STUDIES: dict[str, str] = {

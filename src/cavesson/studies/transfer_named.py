@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -44,6 +45,12 @@ def setting_named(name: str) -> Setting:
                 f"{name!r} is no Setting.", "Name a cavesson.studies.transfer_settings.Setting of the file."
             )
         return found
+    return _of_entries(name)
+
+
+@cache
+def _of_entries(name: str) -> Setting:
+    """A registered setting. A study asks for each in many places."""
     world: World = "real" if name.startswith(REAL) else "tiny"
     parts = name.removeprefix(REAL).split("/")
     thinking = THINKING.get(parts.pop()) if len(parts) == 4 and parts[-1] in THINKING else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from cavesson.data.example import Example, Preference
 from cavesson.data.recipes import DataRecipe, Given, Part
 from cavesson.errors import ConfigError
 from cavesson.figures import percent
-from cavesson.lab.recipe import Recipe, Value
+from cavesson.lab.recipe import Recipe, inside
 from cavesson.models.recipes import ModelRecipe
 from cavesson.training.recipes import Trained
 
@@ -29,7 +27,7 @@ def look_at(recipes: Iterable[Recipe]) -> list[str]:
         ConfigError: a row cannot be read; or a row to be trained on has no answer, has a second answer that the objective does
             not learn from, or is refused by the chat template.
     """
-    found = _parts(recipes)
+    found = list(inside(*recipes))
     sets = [recipe for recipe in found if isinstance(recipe, Given)]
     lines = [data.read()[1].summary(data.describe()) for data in sets]
     lines += [_kept_back(part) for part in found if isinstance(part, Part) and part.kept_back and part.base in sets]
@@ -145,20 +143,3 @@ def _check_rendered(data: Given, base: ModelRecipe) -> None:
             renderer.render_many(example.conversations)
         except ConfigError as error:
             raise ConfigError(f"Row {number} of {data.describe()}: {error.problem}", error.remedy) from error
-
-
-def _parts(values: Iterable[Any]) -> list[Recipe]:
-    """Every recipe in these values, once each, also those of runs that happen in memory."""
-    found: dict[Recipe, None] = {}
-    waiting = deque(values)
-    while waiting:
-        value = waiting.popleft()
-        if isinstance(value, Recipe) and value in found:
-            continue
-        if isinstance(value, Recipe):
-            found[value] = None
-        if isinstance(value, Value):
-            waiting += [getattr(value, name) for name in type(value).model_fields]
-        elif isinstance(value, (tuple, list)):
-            waiting += value
-    return list(found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cavesson.errors import ConfigError
 from cavesson.figures import bytes_text
 from cavesson.lab.numerics import precision_of
-from cavesson.lab.recipe import Recipe, Value, lineage
+from cavesson.lab.recipe import Recipe, inside, lineage
 from cavesson.models.folders import to_download
 from cavesson.models.notes import note
 from cavesson.models.recipes import HFModel, LoRA, ModelRecipe
@@ -51,8 +51,8 @@ def preflight(recipes: Iterable[Recipe], workers: int | None) -> None:
     """
     wanted = list(recipes)
     look_at(wanted)
-    runs = [run for recipe in wanted for run in runs_in(recipe)]
-    for run in dict.fromkeys(runs):
+    runs = runs_in(*wanted)
+    for run in runs:
         run.check()
     models = list(dict.fromkeys(recipe for recipe in lineage(*wanted) if isinstance(recipe, HFModel)))
     counts: dict[Recipe, int] = {}
@@ -139,16 +139,9 @@ def _teachers(run: Training) -> tuple[ModelRecipe, ...]:
     return () if run.objective.teacher is None else (run.objective.teacher,)
 
 
-def runs_in(value: Any) -> Iterator[Training]:
-    """Every training run inside a recipe, also runs that `inputs` leaves out because they happen in memory."""
-    if isinstance(value, Training):
-        yield value
-    if isinstance(value, Value):
-        for name in type(value).model_fields:
-            yield from runs_in(getattr(value, name))
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from runs_in(item)
+def runs_in(*recipes: Recipe) -> list[Training]:
+    """Every training run inside some recipes, also runs that happen in memory."""
+    return [recipe for recipe in inside(*recipes) if isinstance(recipe, Training)]
 
 
 def folder_of(model: ModelRecipe) -> Path | None:
