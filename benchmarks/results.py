@@ -126,6 +126,9 @@ FURTHER = {
     "transfer-epochs": "transfer",
 }
 """Page of another preset of a study → the study's page, whose statements count once (`of_studies`)."""
+ASKED = {"off-model-sft-seeds": {"off-model-sft/rl-restores", "off-model-sft/weak-teachers-hurt-all-sizes"}}
+"""Page of seeds of their own → the statements that it was run for. It asks the others of fewer teachers, students or questions than the
+study's page does, so its answers to them do not count."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
 STATEMENTS = TypeAdapter(list[ClaimView])
@@ -168,7 +171,8 @@ def of_studies(statements: Mapping[str, Sequence[ClaimView]]) -> dict[str, list[
     the study's own page, then the first further one. No verdict decides which."""
     found = {name: list(some) for name, some in statements.items() if name not in {*BESIDE, *FURTHER}}
     for name, study in FURTHER.items():
-        there = {claim.id: claim for claim in statements.get(name, ())}
+        those = ASKED.get(name)
+        there = {claim.id: claim for claim in statements.get(name, ()) if those is None or claim.id in those}
         found[study] = [max(one, there.get(one.id, one), key=_asked) for one in found.get(study, ())]
     return found
 

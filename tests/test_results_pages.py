@@ -17,7 +17,7 @@ from synthetic_result import synthetic_result
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-results_pages, results_pictures = map(import_module, ("results_pages", "results_pictures"))
+results, results_pages, results_pictures = map(import_module, ("results", "results_pages", "results_pictures"))
 
 
 def rate(value: float, n: int = 60) -> Estimate:
@@ -47,6 +47,22 @@ def test_a_table_says_nothing_twice() -> None:
     assert "| blue team | triggered<br>n = 60 | said |" in text and "| HHH SFT | 50 % (40–60 %) | note 1 |" in text
     assert text.count("no checkpoint stayed".capitalize()) == 1 and "1 further row has no figure" in text
     assert "| noise |" in "\n".join(results_pages._section("##", LEFT, whole=True))
+
+
+def test_a_statement_counts_once_from_the_run_that_repeated_it_most() -> None:
+    """Whatever its verdict; a run that asks further statements of less data counts for those that it was made for."""
+
+    def found(id: str, verdict: str, seeds: int) -> ClaimView:
+        return claim(verdict).model_copy(update={"id": id, "ours": replace(rate(0.5), replicates=seeds)})
+
+    of = {"transfer": [found("transfer/rate", "holds", 5)], "transfer-seeds": [found("transfer/rate", "undecided", 24)]}
+    assert [one.verdict for one in results.of_studies(of)["transfer"]] == ["undecided"]
+    other, asked = "off-model-sft/own-outputs-safe", "off-model-sft/rl-restores"
+    of = {
+        "off-model-sft": [found(other, "holds", 5), found(asked, "undecided", 5)],
+        "off-model-sft-seeds": [found(other, "undecided", 8), found(asked, "does not hold", 8)],
+    }
+    assert [one.verdict for one in results.of_studies(of)["off-model-sft"]] == ["holds", "does not hold"]
 
 
 def test_statements_without_a_verdict_stand_below_the_table() -> None:
@@ -93,7 +109,6 @@ def test_every_page_of_results_opens_with_a_picture(page: Path) -> None:
 
 def test_the_gallery_shows_every_page_of_results() -> None:
     """Each page's question, picture and first sentence, as they stand there now; all pages are in the gallery's order."""
-    results = import_module("results")
     pages = results.pages_of_results()
     written = (ROOT / "docs" / "results" / "gallery.md").read_text(encoding="utf-8")
     assert written == "\n".join(results_pages.gallery(pages, results.reports())) + "\n", (
@@ -105,7 +120,6 @@ def test_the_gallery_shows_every_page_of_results() -> None:
 
 def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     """So a page stands until its own study is run again, wherever the other studies ran."""
-    results = import_module("results")
     statements = results.every_statement()
     assert set(statements) == set(results.pages_of_results())
     written = (ROOT / "docs" / "replication.md").read_text(encoding="utf-8")
@@ -117,7 +131,6 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
 
 
 def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = import_module("results")
     monkeypatch.setattr(results, "FURTHER", {"one-more": "one"})
 
     def said(**verdicts: tuple[str, int]) -> list[ClaimView]:
@@ -141,7 +154,6 @@ def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: p
 
 
 def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = import_module("results")
     monkeypatch.setattr(results, "DOCS", tmp_path)
     monkeypatch.setattr(results, "RUNS", {"one": (), "two": ()})
     found = synthetic_result()
