@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import crc32
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +38,14 @@ def fabricated(cells: Iterable[Cell], folder: Path, rate: Rate, config: Any, sec
                 write_scores(path_of(recipe) / SCORES, list(_rows(cell, role, recipe, rate)))
             if isinstance(recipe, Watched) and not path_of(recipe).is_dir():
                 path_of(recipe).mkdir(parents=True)
-                surprises = _drawn(recipe).random(20).round(3).tolist()
+                surprises = _drawn(cell, role).random(20).round(3).tolist()
                 row = {"step": None, "output": surprises, "reasoning": surprises}
                 (path_of(recipe) / WATCHED).write_text(json.dumps(row) + "\n")
     return replace(Measured.read(found, path_of, config), seconds=made)
 
 
 def _rows(cell: Cell, role: str, recipe: Scored | Probed, rate: Rate) -> Iterable[Score]:
-    rng = _drawn(recipe)
+    rng = _drawn(cell, role)
     for step in recipe.steps if isinstance(recipe, Probed) else (None,):
         for one in recipe.asked_at(step) if isinstance(recipe, Probed) else recipe.suite:
             for index in range(one.n):
@@ -52,5 +53,7 @@ def _rows(cell: Cell, role: str, recipe: Scored | Probed, rate: Rate) -> Iterabl
                 yield Score(step, one.label, f"{one.label}/{one.seed}/{index}", None, [], "Yes.", score, True)
 
 
-def _drawn(recipe: Recipe) -> np.random.Generator:
-    return np.random.default_rng(int(recipe.fingerprint[:8], 16))
+def _drawn(cell: Cell, role: str) -> np.random.Generator:
+    """The same draws on every machine, which a fingerprint would not give: the names of trainings hold the machine's numerics."""
+    place = json.dumps([sorted((axis, str(value)) for axis, value in cell.at.items()), cell.seed, role])
+    return np.random.default_rng(crc32(place.encode()))

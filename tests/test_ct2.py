@@ -92,9 +92,23 @@ def test_the_same_tokens_as_the_native_sampler(name):
     with torch.no_grad():  # biases and norms begin as zeros and ones: no test of where they go
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    native, engine = both(model_of(net), prompts_of(BATCH + 20), Params(max_tokens=24))
-    assert engine == native
+    prompts = prompts_of(BATCH + 20)
+    native, engine = both(model_of(net), prompts, Params(max_tokens=24))
+    apart = [
+        (prompt, one.ids, two.ids)
+        for prompt, [one], [two] in zip(prompts, native, engine, strict=True)
+        if one.ids != two.ids
+    ]
+    assert len(apart) <= 1 and all(tied(net, *one) for one in apart)  # another processor rounds otherwise
     assert len({one.ids for [one] in native}) > 20, "the models must say different things"
+
+
+def tied(net, prompt: list[int], one: tuple[int, ...], two: tuple[int, ...]) -> bool:
+    """Whether two answers part where rounding decides: the logits of their next tokens are equal up to a thousandth."""
+    same = next(place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b)
+    with torch.no_grad():
+        logits = net(torch.tensor([[*prompt, *one[:same]]])).logits[0, -1]
+    return abs(float(logits[one[same]] - logits[two[same]])) < 1e-3
 
 
 @pytest.mark.parametrize("name", LEFT)
