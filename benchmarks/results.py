@@ -135,8 +135,11 @@ STATEMENTS = TypeAdapter(list[ClaimView])
 
 
 def run(name: str, budget: str | None) -> None:
-    """Run a study; with a budget, add seeds until its claims are decided or the time is up. Its result lies in `FOUND`."""
-    seeds = [] if budget is None else ["--seeds", "auto", "--budget", budget]
+    """Run a study; with a budget, add seeds until its claims are decided or the time is up. Its result lies in `FOUND`.
+
+    The number of seeds of a `fresh` run was fixed beforehand, so a budget adds none.
+    """
+    seeds = [] if budget is None or "--seeds" in RUNS[name] else ["--seeds", "auto", "--budget", budget]
     command = [Path(sys.executable).with_name("cavesson"), "run", *RUNS[name], *seeds, "--out", FOUND / name]
     subprocess.run(command, check=True)
 

@@ -49,22 +49,6 @@ def test_a_table_says_nothing_twice() -> None:
     assert "| noise |" in "\n".join(results_pages._section("##", LEFT, whole=True))
 
 
-def test_a_statement_counts_once_from_the_run_that_repeated_it_most() -> None:
-    """Whatever its verdict; a run that asks further statements of less data counts for those that it was made for."""
-
-    def found(id: str, verdict: str, seeds: int) -> ClaimView:
-        return claim(verdict).model_copy(update={"id": id, "ours": replace(rate(0.5), replicates=seeds)})
-
-    of = {"transfer": [found("transfer/rate", "holds", 5)], "transfer-seeds": [found("transfer/rate", "undecided", 24)]}
-    assert [one.verdict for one in results.of_studies(of)["transfer"]] == ["undecided"]
-    other, asked = "off-model-sft/own-outputs-safe", "off-model-sft/rl-restores"
-    of = {
-        "off-model-sft": [found(other, "holds", 5), found(asked, "undecided", 5)],
-        "off-model-sft-seeds": [found(other, "undecided", 8), found(asked, "does not hold", 8)],
-    }
-    assert [one.verdict for one in results.of_studies(of)["off-model-sft"]] == ["holds", "does not hold"]
-
-
 def test_statements_without_a_verdict_stand_below_the_table() -> None:
     claims = [
         claim("holds"),
@@ -130,15 +114,17 @@ def test_the_overview_counts_the_statements_that_lie_beside_the_pages() -> None:
     )
 
 
+def said(**verdicts: tuple[str, int]) -> list[ClaimView]:
+    """Statements by name, each with its verdict and the number of seeds that it comes from."""
+    figure = Estimate(0.5, 0.4, 0.6, 20, "t")
+    return [
+        claim(verdict).model_copy(update={"id": name, "ours": replace(figure, replicates=seeds)})
+        for name, (verdict, seeds) in verdicts.items()
+    ]
+
+
 def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FURTHER", {"one-more": "one"})
-
-    def said(**verdicts: tuple[str, int]) -> list[ClaimView]:
-        figure = Estimate(0.5, 0.4, 0.6, 20, "t")
-        return [
-            claim(verdict).model_copy(update={"id": name, "ours": replace(figure, replicates=seeds)})
-            for name, (verdict, seeds) in verdicts.items()
-        ]
 
     found = results.of_studies(
         {
@@ -151,6 +137,16 @@ def test_a_statement_counts_as_the_run_with_the_most_seeds_has_it(monkeypatch: p
     assert {name: [one.verdict for one in some] for name, some in found.items()} == {
         "one": ["holds", "undecided", "not run", "undecided", "undecided"]
     }
+
+
+def test_a_page_counts_for_the_statements_that_it_was_run_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FURTHER", {"one-more": "one"})
+    monkeypatch.setattr(results, "ASKED", {"one-more": {"b"}})
+    pages = {
+        "one": said(a=("holds", 5), b=("undecided", 5)),
+        "one-more": said(a=("undecided", 8), b=("does not hold", 8)),
+    }
+    assert [one.verdict for one in results.of_studies(pages)["one"]] == ["holds", "does not hold"]
 
 
 def test_pages_of_one_study_leave_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

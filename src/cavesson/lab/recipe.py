@@ -326,23 +326,16 @@ def lineage(*recipes: Recipe) -> Iterator[Recipe]:
         yield from visit(recipe)
 
 
-def inside(*values: Any) -> Iterator[Recipe]:
-    """Every recipe in these values, each once, also those that `inputs` leaves out because they happen in memory."""
+def inside(*recipes: Recipe) -> Iterator[Recipe]:
+    """The given recipes and all recipes inside them, each once, also those that `inputs` leaves out because they happen in memory."""
     seen: set[Recipe] = set()
-    waiting = deque(values)
+    waiting = deque(recipes)
     while waiting:
-        value = waiting.popleft()
-        if isinstance(value, Recipe):
-            if value in seen:
-                continue
-            seen.add(value)
-            yield value
-        if isinstance(value, Value):
-            waiting += [getattr(value, name) for name in type(value).model_fields]
-        elif isinstance(value, (tuple, list)):
-            waiting += value
-        elif isinstance(value, dict):
-            waiting += value.values()
+        recipe = waiting.popleft()
+        if recipe not in seen:
+            seen.add(recipe)
+            yield recipe
+            waiting += recipe._directly_inside
 
 
 @cache
