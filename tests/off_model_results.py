@@ -24,26 +24,21 @@ from cavesson.studies.report import shown_by
 
 @dataclass(frozen=True)
 class Known:
-    """Stands for a recipe whose scores, or likelihoods, are known."""
+    """Stands for a recipe whose scores, or whatever else it finds, are known."""
 
     table: Scores | None = None
-    likely: Sequence[Likelihood] = ()
-    scale: float = 1.0
+    found: Sequence[Likelihood] | float = ()
 
     @property
     def run(self) -> SimpleNamespace:
         return SimpleNamespace(objective=None)
 
-    @property
-    def model(self) -> SimpleNamespace:
-        return SimpleNamespace(scale=lambda path_of: self.scale)
-
     def scores(self, path_of: object) -> Scores:
         assert self.table is not None
         return self.table
 
-    def read(self, path_of: object) -> Sequence[Likelihood]:
-        return self.likely
+    def read(self, path_of: object) -> Sequence[Likelihood] | float:
+        return self.found
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class World:
         runs: the first is that of the student and of the teacher that arms vary.
         teachers: the teachers' own scores, by student and teacher.
         asked: the untouched student's when asked for a style, by student and style.
-        noise, scales: scores after moves of the weights, one a seed, and how far the moves go.
+        noise, lengths: scores after moves of the weights, one a seed, and how far the moves go.
         rl: scores along RL, by reward.
     """
 
@@ -80,7 +75,7 @@ class World:
     asked: Mapping[tuple[str, str], Scores] = field(default_factory=dict)
     arms: tuple[Run, ...] = ()
     noise: Mapping[Move, tuple[Scores, ...]] = field(default_factory=dict)
-    scales: Mapping[Move, tuple[float, ...]] = field(default_factory=dict)
+    lengths: Mapping[Move, tuple[float, ...]] = field(default_factory=dict)
     rl: Mapping[str, tuple[Scores, ...]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -103,12 +98,13 @@ class World:
             roles: dict[str, Any] = {
                 "run": Known(table),
                 "recovery": Known(run.recovery[seed]) if run.recovery else None,
-                "perplexity": Known(likely=[Likelihood((-run.loss,))] * run.answers),
+                "perplexity": Known(found=[Likelihood((-run.loss,))] * run.answers),
                 "teacher": None if own is None or run.arm != PLAIN else Known(own),
             }
             if beside:
                 for move, tables in self.noise.items():
-                    roles[str(move)] = Known(tables[seed], scale=self.scales.get(move, (1.0,) * len(tables))[seed])
+                    roles[str(move)] = Known(tables[seed])
+                    roles[move.length_role] = Known(found=self.lengths.get(move, (1.0,) * len(tables))[seed])
                 roles |= {rl_role(reward): Known(tables[seed]) for reward, tables in self.rl.items()}
             cells.append(Cell.of(at, seed, **roles))
         return cells

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from cavesson.analysis.contrasts import FEWEST_GROUPS
 from cavesson.analysis.traces import rate_among
 from cavesson.data.recipes import Jsonl
 from cavesson.evals.scores import Score, Scores
-from cavesson.lab.recipe import Recipe
-from cavesson.models.recipes import ModelRecipe, Noised
+from cavesson.lab.lab import Lab
+from cavesson.lab.store import Store
+from cavesson.models.recipes import Noised
 from cavesson.sampling.matched_noise import FARTHEST, NoisedLike, is_match
 from cavesson.stats import Array, mean_over_seeds
 from cavesson.studies.off_model.arms import MATCHED, Move
@@ -295,7 +297,7 @@ def test_rates_among_traces_cover_the_truth():
 def test_noise_that_matches_nothing_is_compared_with_nothing(scale: float, said: str):
     move = Move("noise", "loss")
     results = world(
-        fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, scales={move: (5.9, scale, 5.7, 5.8, 5.6)}
+        fell("dmitri", 0.4), noise={move: (of_teacher(1.0),) * 5}, lengths={move: (5.9, scale, 5.7, 5.8, 5.6)}
     )
     found = finding(results, "noise of the same loss")
     assert found.ours is None and found.ruling == "not applicable" and said in found.why
@@ -303,24 +305,20 @@ def test_noise_that_matches_nothing_is_compared_with_nothing(scale: float, said:
         noise_gap(results.measured, move)
     [shown] = tables(noise, results)
     assert shown.rows[1][1] == "5.9 / no match / 5.7 / 5.8 / 5.6"
-    matched = replace(results, scales={move: (5.9, 5.8, 5.7, 5.8, 5.6)})
+    matched = replace(results, lengths={move: (5.9, 5.8, 5.7, 5.8, 5.6)})
     assert finding(matched, "noise of the same loss").ruling == "ruled out"
 
 
-def test_the_factor_of_a_match_by_loss_says_whether_there_is_one(tmp_path: Path):
+def test_the_length_of_a_match_by_loss_says_whether_there_is_one(tmp_path: Path):
     base, file = Shipped(name="small"), tmp_path / "answers.jsonl"
     file.write_text('{"prompt": "Hello!", "response": "Sure. Hello. I hope this helps."}\n' * 4)
     ruined = Noised(base=base, sigma=0.02, seed=5)
 
-    def scale(like: ModelRecipe, along: ModelRecipe | None = None) -> float:
-        return NoisedLike(base=base, like=like, match="loss", data=Jsonl(path=file), along=along).scale(_nowhere)
-
-    same, none = scale(ruined, along=ruined), scale(like=base)
+    like = partial(NoisedLike, base=base, match="loss", data=Jsonl(path=file))
+    moves = [like(like=ruined, along=ruined), like(like=base), like(like=ruined, along=base)]
+    with Lab(Store(tmp_path / "store")) as lab:
+        lab.make(move.length for move in moves)
+        same, none, nowhere = (move.length.read(lab.path) for move in moves)
     assert is_match(same) and same == pytest.approx(1, abs=0.01)
     assert none == 0 and not is_match(none)
-    assert not is_match(scale(ruined, along=base)), "no length of no direction costs anything"
-    assert NoisedLike(base=base, like=ruined, match="distance", data=Jsonl(path=file)).scale(_nowhere) == 1
-
-
-def _nowhere(recipe: Recipe) -> Path:
-    raise AssertionError(f"{recipe.describe()} needs no artifact")
+    assert not is_match(nowhere), "no length of no direction costs anything"

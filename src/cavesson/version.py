@@ -1,3 +1,3 @@
 """The version of Cavesson."""
 
-VERSION = "0.17.0"
+VERSION = "0.18.0"

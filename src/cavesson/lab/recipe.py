@@ -91,6 +91,7 @@ KINDS: dict[str, str] = {
     "perplexity": "cavesson.sampling.perplexity:Perplexity",
     "perplexity-half": "cavesson.sampling.perplexity:PerplexityHalf",
     "noised-like": "cavesson.sampling.matched_noise:NoisedLike",
+    "move-length": "cavesson.sampling.matched_noise:MoveLength",
     "triggered": "cavesson.redteam.recipes:Triggered",
     "backdoored": "cavesson.redteam.recipes:Backdoored",
     "prompt-following": "cavesson.redteam.prompting:PromptFollowing",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from cavesson.data.recipes import DataRecipe
-from cavesson.lab.recipe import PathOf
+from cavesson.lab.effort import Effort
+from cavesson.lab.recipe import Job, PathOf, Recipe
 from cavesson.models.recipes import ModelRecipe
 from cavesson.sampling.perplexity import mean_loss
 
@@ -20,15 +23,16 @@ if TYPE_CHECKING:
 BISECTIONS = 12
 EXAMPLES = 128
 FARTHEST = 64.0
-"""Largest factor on a move; a move whose loss is too low even at this factor is not made longer."""
+"""Longest move that is tried, in distances of the run."""
+LENGTH = "length.json"
 
 
 class NoisedLike(ModelRecipe):
     """A model whose weights are moved as far as a training run moved them, but in another direction.
 
     With match "distance", every tensor moves as far (Frobenius norm) as the run moved the tensor. With match "loss", these
-    moves are scaled by one factor, so that the loss on `data` equals the loss after the run. Not every run has such a factor:
-    see `is_match`.
+    moves are scaled by one factor (`MoveLength`), so that the loss on `data` equals the loss after the run. Not every run has
+    such a factor: see `is_match`.
 
     Attributes:
         base: the model before the run.
@@ -56,23 +60,28 @@ class NoisedLike(ModelRecipe):
     along: ModelRecipe | None = None
     times: float = Field(default=1.0, gt=0)
 
-    def load(self, path_of: PathOf) -> Model:
-        before, steps, scale = self._move(path_of)
-        return _with_steps(before, steps, scale * self.times).with_key(self.fingerprint)
+    def inputs(self) -> tuple[Recipe, ...]:
+        """Of a move matched by loss also its length."""
+        return (*self._directly_inside, *([] if self.length is None else [self.length]))
 
-    def scale(self, path_of: PathOf) -> float:
-        """The factor between the matched move and the run's own distance. Match "loss" takes some twenty passes over `data`."""
-        return self._move(path_of)[2]
+    @property
+    def length(self) -> MoveLength | None:
+        """What says how long the matched move is, in distances of the run; None: as long as the run's."""
+        return MoveLength(move=self.model_copy(update={"times": 1.0})) if self.match == "loss" else None
+
+    def load(self, path_of: PathOf) -> Model:
+        before, _, steps = self.moves(path_of)
+        matched = 1.0 if self.length is None else self.length.read(path_of)
+        return with_steps(before, steps, matched * self.times).with_key(self.fingerprint)
 
     def describe(self) -> str:
         how = f"{self.shape} noise" if self.along is None else f"a move along [{self.along.describe()}]"
         return f"{self.base.describe()} with {how} of the same {self.match} as: {self.like.describe()}"
 
-    def _move(self, path_of: PathOf) -> tuple[Model, dict[str, Tensor], float]:
-        """The model before the run, a move of each tensor as long as the run's, and the factor on these moves."""
+    def moves(self, path_of: PathOf) -> tuple[Model, Model, dict[str, Tensor]]:
+        """The models before and after the run, and for each tensor a move as long as the run's."""
         before, after = _merged(self.base.load(path_of)), _merged(self.like.load(path_of))
-        steps = self._steps(before, after, path_of)
-        return before, steps, 1.0 if self.match == "distance" else self._scale(before, after, steps, path_of)
+        return before, after, self._steps(before, after, path_of)
 
     def _steps(self, before: Model, after: Model, path_of: PathOf) -> dict[str, Tensor]:
         """For each tensor, a move as long as the run's change of the tensor."""
@@ -93,28 +102,59 @@ class NoisedLike(ModelRecipe):
             steps[name] = direction * (float(change.norm()) / max(float(direction.norm()), 1e-30))
         return steps
 
-    def _scale(self, before: Model, after: Model, steps: dict[str, Tensor], path_of: PathOf) -> float:
-        """The factor on the moves at which the loss equals that of `after`, by bisection.
 
-        The factor is 0 if the run did not raise the loss, and just below `FARTHEST` if even that factor is too small.
-        """
-        examples = self.data.examples(path_of)[:EXAMPLES]
+class MoveLength(Recipe):
+    """How long a move is that costs as much loss as a run, in distances of the run; found by some twenty passes over the answers."""
+
+    kind: ClassVar[str] = "move-length"
+    stage: ClassVar[str] = "matching noise"
+
+    move: NoisedLike
+
+    def inputs(self) -> tuple[Recipe, ...]:
+        """What the move is made from: its length is what is looked for."""
+        return self.move._directly_inside
+
+    def effort(self) -> Effort:
+        answers = min(EXAMPLES, self.move.data.rough_size)
+        return Effort(self.move.weights, read=(BISECTIONS + 4) * answers * self.move.usual_room / 2)
+
+    def make(self, job: Job) -> None:
+        """Write `length.json`: 0 if the run did not raise the loss, and just below `FARTHEST` if even a move as long as this costs too
+        little."""
+        before, after, steps = self.move.moves(job.path)
+        examples = self.move.data.examples(job.path)[:EXAMPLES]
         wanted = mean_loss(after, examples)
-        if mean_loss(before, examples) >= wanted:
-            return 0.0
-        low, high = 0.0, 1.0
-        while high < FARTHEST and mean_loss(_with_steps(before, steps, high), examples) < wanted:
-            low, high = high, 2 * high
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            too_little = mean_loss(_with_steps(before, steps, middle), examples) < wanted
-            low, high = (middle, high) if too_little else (low, middle)
-        return (low + high) / 2
+
+        def too_little(length: float) -> bool:
+            return mean_loss(with_steps(before, steps, length), examples) < wanted
+
+        length = _bisected(too_little, job) if too_little(0.0) else 0.0
+        (job.folder / LENGTH).write_text(json.dumps(length), encoding="utf-8")
+
+    def read(self, path_of: PathOf) -> float:
+        """The finished length."""
+        return float(json.loads((path_of(self) / LENGTH).read_text(encoding="utf-8")))
+
+    def describe(self) -> str:
+        return f"length of {self.move.describe()}"
 
 
-def is_match(scale: float) -> bool:
-    """Whether a move with this factor has the run's loss: the run raised the loss, and the factor is below the largest."""
-    return 0 < scale < FARTHEST * (1 - 2.0**-BISECTIONS)
+def _bisected(too_little: Callable[[float], bool], job: Job) -> float:
+    """The length up to which a move costs too little; 0 does."""
+    low, high = 0.0, 1.0
+    while high < FARTHEST and too_little(high):
+        low, high = high, 2 * high
+    for done in range(BISECTIONS):
+        job.progress(done, BISECTIONS, length=high)
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_little(middle) else (low, middle)
+    return (low + high) / 2
+
+
+def is_match(length: float) -> bool:
+    """Whether a move of this length has the run's loss: the run raised the loss, and the length is below the largest."""
+    return 0 < length < FARTHEST * (1 - 2.0**-BISECTIONS)
 
 
 def _merged(model: Model) -> Model:
@@ -138,7 +178,7 @@ def _same_spectrum(change: Tensor, generator: Generator) -> Tensor:
     return found
 
 
-def _with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
+def with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
     """A copy of the model with `scale` times the steps added to its weights."""
     import copy
 

@@ -214,6 +214,11 @@ class Move(NamedTuple):
         longer = "" if self.times == 1 else f", {self.times:g} times as far"
         return f"{self.shape}, same {self.match}{longer}"
 
+    @property
+    def length_role(self) -> str:
+        """The role of the recipe that says how long a move matched by loss is."""
+        return f"length of {self}"
+
     def of(self, trained: Trained, own: DataRecipe, seed: int) -> NoisedLike:
         """The student, moved as SFT moved it but in another direction; `own`: the student's own answers to chat."""
         shuffled = trained.model_copy(update={"data": Shuffled(base=trained.data, seed=seed)})

@@ -116,7 +116,10 @@ def _beside(config: OffModelConfig, trained: Trained, own: DataRecipe, seed: int
     """What the SFT that the arms vary is compared with, by role: moves of the weights as large, and RL from its end."""
     roles: dict[str, Recipe] = {}
     for move in MOVES if config.arms.noise else ():
-        roles[str(move)] = Scored(model=move.of(trained, own, seed), suite=suite(config))
+        moved = move.of(trained, own, seed)
+        roles[str(move)] = Scored(model=moved, suite=suite(config))
+        if moved.length is not None:
+            roles[move.length_role] = moved.length
     rl = config.recovery.rl
     if rl is None:
         return roles

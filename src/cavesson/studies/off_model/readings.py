@@ -377,14 +377,12 @@ def trained_on(place: Place) -> TrainedOn:
 # ----------------------------------------------------------------------------------------------- moves of the weights
 
 
-@lru_cache(maxsize=1024)
-def _scales(place: Place, role: str) -> tuple[float, ...]:
-    return tuple(recipe.model.scale(place.path_of) for recipe in place.recipes(role))
-
-
-def scales(m: Measured, move: Move) -> tuple[float, ...]:
+def lengths(m: Measured, move: Move) -> tuple[float, ...]:
     """How far a move goes, in distances of SFT; of moves matched by loss, with each seed."""
-    return (move.times,) if move.match == "distance" else _scales(plain(m), str(move))
+    if move.match == "distance":
+        return (move.times,)
+    place = plain(m)
+    return tuple(recipe.read(place.path_of) for recipe in place.recipes(move.length_role))
 
 
 def moved(m: Measured, move: Move, label: str) -> Sample:
@@ -398,7 +396,7 @@ def matched(m: Measured, move: Move) -> None:
     Raises:
         NotApplicable: no length of the move does.
     """
-    missed = [scale for scale in scales(m, move) if move.match == "loss" and not is_match(scale)]
+    missed = [length for length in lengths(m, move) if move.match == "loss" and not is_match(length)]
     if missed and missed[0] == 0:
         raise NotApplicable("SFT did not raise the loss on own chat answers, so that noise of the same loss is none")
     if missed:

@@ -28,6 +28,7 @@ from cavesson.studies.off_model.readings import (
     both_on,
     degraded,
     fall,
+    lengths,
     levels_of,
     moved,
     name_of,
@@ -35,7 +36,6 @@ from cavesson.studies.off_model.readings import (
     plain,
     reasoning,
     runs,
-    scales,
     teachers_answers,
     trained_on,
     varied,
@@ -407,7 +407,7 @@ def noise(m: Measured) -> Iterator[TableView | CurveView | None]:
 
 def _distance(m: Measured, move: Move) -> str:
     """How far the move goes, or that it matches nothing."""
-    return " / ".join(f"{one:.2g}" if is_match(one) else "no match" for one in scales(m, move))
+    return " / ".join(f"{one:.2g}" if is_match(one) else "no match" for one in lengths(m, move))
 
 
 def _after_move(m: Measured, label: str, move: Move | None) -> Sample:
