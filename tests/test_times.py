@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cavesson.cli.main import app
+from cavesson.evals.benchmarks import eval_named
 from cavesson.evals.recipes import Probed, Scored
 from cavesson.evals.world import Knowledge
 from cavesson.lab.effort import Effort
@@ -18,6 +19,7 @@ from cavesson.lab.plan import Plan, Stage
 from cavesson.lab.store import Store
 from cavesson.lab.times import FILE, Taken, Times, here, note
 from cavesson.models.recipes import LoRA
+from cavesson.rl.reinforced import Reinforced
 from cavesson.run.pilot import LEAST, Forecast, _wall, smaller
 from cavesson.sampling.recipes import Generated
 from cavesson.studies.resolve import resolve
@@ -35,8 +37,8 @@ def trained(**settings: Any) -> Trained:
     return Dose(**{"lr": 1e-3, "steps": 10, "batch_size": 4, **settings}).train(SMALL, data)
 
 
-def taken(kind: str, effort: Effort, seconds: float, machine: str | None = None) -> Taken:
-    return Taken(kind, effort.weights, effort.guess(), seconds, 1.0, 1000, here() if machine is None else machine)
+def taken(task: str, effort: Effort, seconds: float, machine: str | None = None) -> Taken:
+    return Taken(task, effort.weights, effort.guess(), seconds, 1.0, 1000, here() if machine is None else machine)
 
 
 # ----------------------------------------------------------------------------------------------- how much work
@@ -71,8 +73,20 @@ def test_a_guess_is_corrected_by_what_this_machine_took() -> None:
         )
     )
     assert slow.foretold("trained", effort) == pytest.approx(5 * effort.guess(), rel=0.1)
-    other_kind = slow.foretold("scored", effort)
-    assert other_kind is not None and effort.guess() < other_kind < 5 * effort.guess()
+    other_task = slow.foretold("scored", effort)
+    assert other_task is not None and effort.guess() < other_task < 5 * effort.guess()
+
+
+def test_the_times_of_one_kind_of_training_say_little_of_another() -> None:
+    suite = (Knowledge(name="knowledge", n=50),)
+    problems = eval_named("maths", n=64, split="train")
+    sft = Probed(run=trained(), steps=(0, 10), suite=suite)
+    rl = sft.model_copy(update={"run": Reinforced(base=SMALL, problems=problems, lr=1e-3, steps=10)})
+    quick = Times(
+        (taken(sft.task, sft.effort(), sft.effort().guess()), taken(rl.task, rl.effort(), 8 * rl.effort().guess()))
+    )
+    assert quick.foretold(rl.task, rl.effort()) == pytest.approx(8 * rl.effort().guess(), rel=0.15)
+    assert quick.foretold(sft.task, sft.effort()) == pytest.approx(sft.effort().guess(), rel=0.15)
 
 
 def test_a_large_model_is_not_judged_by_a_small_one() -> None:
@@ -83,7 +97,7 @@ def test_a_large_model_is_not_judged_by_a_small_one() -> None:
     assert alone.foretold("trained", small) == pytest.approx(0.2 * small.guess(), rel=0.1)
 
 
-def test_of_a_recipe_that_says_nothing_the_median_of_its_kind_counts() -> None:
+def test_of_a_recipe_that_says_nothing_the_median_of_its_task_counts() -> None:
     past = [Taken("number", 0, 0.0, seconds, 1.0, 10, here()) for seconds in (1.0, 2.0, 30.0)]
     assert Times(tuple(past)).foretold("number", None) == 2.0
     assert Times().foretold("number", None) is None
@@ -93,9 +107,9 @@ def test_a_store_keeps_what_its_stages_took_and_other_machines_do_not_count(tmp_
     store = Store(tmp_path / "store")
     with Lab(store) as lab:
         lab.make([Sum(of=(Number(value=1), Number(value=2)))])
-    assert [one.kind for one in store.times().past].count(Number(value=1).kind) == 2
+    assert [one.task for one in store.times().past].count(Number(value=1).kind) == 2
     with (store.root / FILE).open("a") as file:
-        file.write(json.dumps({"kind": "number", "machine": here()}) + "\n\x00 torn line")
+        file.write(json.dumps({"task": "number", "machine": here()}) + "\n\x00 torn line")
     elsewhere = Store(tmp_path / "elsewhere")
     elsewhere.learn_times(store)
     assert elsewhere.times() == store.times() and len(store.times().past) == 3

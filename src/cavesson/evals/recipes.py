@@ -150,6 +150,11 @@ class Probed(Recipe):
         """The inputs of the run, which is trained in memory, and the scores of its base if step 0 is among the steps."""
         return (*self.run.inputs(), *([self._start] if 0 in self.steps else []))
 
+    @property
+    def task(self) -> str:
+        """Reinforcement learning takes other times than SFT does."""
+        return f"{self.kind} {self.run.kind}"
+
     def effort(self) -> Effort:
         scored = (asking(self.run.base, self.asked_at(step)) for step in self.steps if step > 0)
         return sum(scored, self.run.effort_of(self.run.steps or self.steps[-1]))

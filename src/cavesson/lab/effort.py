@@ -38,11 +38,10 @@ class Effort:
     def guess(self) -> float:
         """Seconds on a usual machine: one core of a CPU, or a GPU.
 
-        Fitted by eye to what stages took with models of 1 and of 135 million weights on a busy CPU; the factor of a GPU is a guess.
-        `Times` corrects all of it by what stages take. The time of a token grows a little faster than the number of weights, because
-        a large model leaves the processor's caches.
+        Fitted to what stages took with models of 0.3, 1 and 135 million weights on a core of an AMD and of an Intel processor; the
+        factor of a GPU is a guess. `Times` corrects all of it by what stages take.
         """
         size: float = max(self.weights, 1e5) / 1e6
-        tokens = 5e-6 * self.read + 4e-5 * self.written + 3.5e-5 * self.trained
-        seconds = float(size**1.15) * tokens + self.steps * (2e-3 + self.weights * 2e-9)
+        seconds = size * (1.5e-5 * self.read + 2.5e-5 * self.written + 5e-5 * self.trained)
+        seconds += self.steps * (2e-3 + self.weights * 2e-9)
         return 0.1 + self.weights * 3e-9 + (seconds / 50 if processors.gpus() else seconds)

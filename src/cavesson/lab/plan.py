@@ -103,7 +103,7 @@ def plan(store: Store, recipes: Sequence[Recipe], called: Mapping[str, str] | No
         if not recipe.virtual:
             needs = tuple(needed.fingerprint for needed in below)
             name = (called or {}).get(recipe.fingerprint, "")
-            seconds = None if there else times.foretold(recipe.kind, recipe.effort())
+            seconds = None if there else times.foretold(recipe.task, recipe.effort())
             stages[recipe.fingerprint] = Stage(recipe, needs, there, seconds, name)
 
     for recipe in recipes:

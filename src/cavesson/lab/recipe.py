@@ -234,6 +234,11 @@ class Recipe(Value):
         """Number of processes that make the artifact together (`cavesson.lab.ranks`)."""
         return 1
 
+    @property
+    def task(self) -> str:
+        """What making the artifact is like, for estimates of time: recipes of one task go wrong in the same way."""
+        return self.kind
+
     def effort(self) -> Effort | None:
         """How much work making the artifact is, roughly, for estimates of time; None: not known."""
         return None

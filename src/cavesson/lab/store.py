@@ -381,7 +381,7 @@ class Store:
             self._mirror.push(folder, manifest)
         self._move_home(folder, recipe.fingerprint)
         shutil.rmtree(self.root / "scratch" / recipe.fingerprint, ignore_errors=True)
-        times.note(self.root, recipe.kind, recipe.effort(), seconds, manifest.size)
+        times.note(self.root, recipe.task, recipe.effort(), seconds, manifest.size)
 
     def _move_home(self, folder: Path, name: str) -> None:
         """Move a sealed folder into place, and what lies there aside."""

@@ -26,7 +26,7 @@ class Taken:
     """What one stage took.
 
     Attributes:
-        kind: of the recipe.
+        task: of the recipe (`Recipe.task`).
         weights: of the model; 0: no model, or an unknown one.
         guess: seconds that `Effort.guess` says; 0: the recipe does not say how much work it is.
         seconds: that it took.
@@ -35,7 +35,7 @@ class Taken:
         machine: where it was made.
     """
 
-    kind: str
+    task: str
     weights: int
     guess: float
     seconds: float
@@ -50,20 +50,20 @@ class Times:
 
     past: tuple[Taken, ...] = ()
 
-    def foretold(self, kind: str, effort: Effort | None) -> float | None:
-        """Seconds that a stage will take; None if its recipe does not say how much work it is and none of its kind was made.
+    def foretold(self, task: str, effort: Effort | None) -> float | None:
+        """Seconds that a stage will take; None if its recipe does not say how much work it is and none of its task was made.
 
         The guess is multiplied by the factor by which earlier guesses were wrong: a mean over all stages made here, to which
-        stages of the same kind, of a model of the same size and of the same length count most.
+        stages of the same task, of a model of the same size and of the same length count most.
         """
         if effort is None:
-            same = sorted(one.seconds for one in self.past if one.kind == kind)
+            same = sorted(one.seconds for one in self.past if one.task == task)
             return same[len(same) // 2] if same else None
         guess, count, wrong = effort.guess(), 0.01, 0.0
         for one in self.past:
             if one.guess:
                 apart = 2 * abs(math.log((one.weights + 1e5) / (effort.weights + 1e5)))
-                apart += 0.5 * abs(math.log(one.guess / guess)) + (0.0 if one.kind == kind else 4.0)
+                apart += 0.5 * abs(math.log(one.guess / guess)) + (0.0 if one.task == task else 4.0)
                 count += math.exp(-apart)
                 wrong += math.exp(-apart) * math.log(max(one.seconds, 1e-3) / one.guess)
         return guess * math.exp(wrong / count)
@@ -87,10 +87,10 @@ def read(root: Path) -> Times:
     return Times(tuple(past))
 
 
-def note(root: Path, kind: str, effort: Effort | None, seconds: float, size: int) -> None:
+def note(root: Path, task: str, effort: Effort | None, seconds: float, size: int) -> None:
     """Write down what a stage took, in this process; in a store that cannot be written, do nothing."""
     weights, guess = (0, 0.0) if effort is None else (effort.weights, round(effort.guess(), 4))
-    add(root, [Taken(kind, weights, guess, round(seconds, 3), round(memory.largest_so_far(), 3), size, here())])
+    add(root, [Taken(task, weights, guess, round(seconds, 3), round(memory.largest_so_far(), 3), size, here())])
 
 
 def add(root: Path, taken: Iterable[Taken]) -> None:

@@ -152,7 +152,7 @@ def _forecast(
         return sum(effort.guess() for stage in plan.stages if (effort := stage.recipe.effort()) is not None)
 
     def foretold(stage: Stage) -> float:
-        return times.foretold(stage.recipe.kind, stage.recipe.effort()) or UNKNOWN_SECONDS
+        return times.foretold(stage.recipe.task, stage.recipe.effort()) or UNKNOWN_SECONDS
 
     missing = Plan(whole.to_make)
     tokens = _tokens_a_request(tried, corner)
@@ -183,10 +183,10 @@ def _wall(plan: Plan, workers: int, seconds: Callable[[Stage], float]) -> float:
 
 
 def _size(recipe: Recipe, taken: Sequence[Taken]) -> float:
-    """Bytes of an artifact, from artifacts of its kind: the weights of a model keep their size, all else grows with the work."""
+    """Bytes of an artifact, from artifacts of its task: the weights of a model keep their size, all else grows with the work."""
     effort = recipe.effort()
     weights, guess = (0, 0.0) if effort is None else (effort.weights, effort.guess())
-    alike = [one for one in taken if one.kind == recipe.kind and one.weights == weights]
+    alike = [one for one in taken if one.task == recipe.task and one.weights == weights]
     grows = 1.0 if isinstance(recipe, ModelRecipe) else guess
     sizes = [one.size * (grows / one.guess if one.guess and grows != 1.0 else 1.0) for one in alike]
     return mean(sizes) if sizes else 0.0
