@@ -50,8 +50,9 @@ def probe(left: float, back: float) -> Measured:
     )
 
 
-def memory(left: float, learnt: float = 0.9) -> Measured:
-    rates = {MEMORISED: [learnt, left], TRIGGERED: [1.0, 0.0]}
+def memory(left: float, learnt: float = 0.9, bad: float = 0.0) -> Measured:
+    """The invented facts, learnt and left by blue training that leaves so much of the behaviour."""
+    rates = {MEMORISED: [learnt, left], TRIGGERED: [1.0, bad]}
     return measured({at(pair=PAIR, control=MEMORY): rates}, steps=(0, 60), seeds=5, n=100, role="memory", organism=ONE)
 
 
@@ -92,6 +93,9 @@ def test_what_did_not_go_cannot_come_back():
     assert verdict("comes-back-even-then", probe(0.9, 0.9)) == "not applicable"
     assert verdict("other-domain-returns", SELF, run("other-domain", 0.9)) == "not applicable"
     assert verdict("facts-survive", memory(0.1, learnt=0.2)) == "not applicable"
+    assert verdict("facts-survive", memory(0.9, bad=0.9)) == "not applicable", (
+        "training that removes nothing wipes nothing"
+    )
     assert verdict("facts-survive") == "not run"
 
 

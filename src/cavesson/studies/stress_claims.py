@@ -10,7 +10,6 @@ from functools import partial
 from cavesson.analysis.claims import ClaimResult, at_least, at_most, while_able
 from cavesson.evals.scores import REMAINS
 from cavesson.figures import percent
-from cavesson.stats import mean_over_seeds
 from cavesson.studies import sources
 from cavesson.studies.controls import check, controls
 from cavesson.studies.fair import RUINED, ability_kept, at_judged_rate
@@ -29,10 +28,10 @@ from cavesson.studies.redblue import (
 from cavesson.studies.redblue_cells import FULL
 from cavesson.studies.sample import NotApplicable, NotRun
 from cavesson.studies.shown import claim
-from cavesson.studies.stress_shown import MEMORISED, MEMORY
+from cavesson.studies.stress_shown import HALF, spared_facts
 
-HALF, RETURNS = 0.5, 0.1
-"""A behaviour has gone with half of its rate, and is back with ten points of it."""
+RETURNS = 0.1
+"""A behaviour is back with ten points of its rate."""
 
 LOST = 0.2
 """The loss of capability at which full-weight pirate SFT had halved the rate in the publication."""
@@ -74,12 +73,7 @@ def comes_back_even_then(m: Measured) -> ClaimResult:
 
 def facts_survive(m: Measured) -> ClaimResult:
     """More than half of what was memorised just before outlives the training that removes most."""
-    place = m.only(control=MEMORY)
-    learnt, left = place.sample(MEMORISED, 0), place.sample(MEMORISED)
-    if learnt.mean < HALF:
-        raise NotApplicable(f"only {learnt.estimate} of the invented facts had been learnt")
-    spare = mean_over_seeds(left.table - HALF * learnt.table, bounds=(-HALF, 1.0)).in_unit("points")
-    return at_least(spare, 0.0, "recall of the invented facts minus half of what had been learnt")
+    return at_least(spared_facts(m), 0.0, "recall of the invented facts minus half of what had been learnt")
 
 
 def other_domain_removes(m: Measured) -> ClaimResult:

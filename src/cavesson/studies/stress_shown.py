@@ -50,6 +50,9 @@ MEMORY = "memorised facts"
 MEMORISED = "memorised"
 """The label of its evaluation: recall of the invented facts."""
 
+HALF = 0.5
+"""A behaviour has gone with half of its rate; facts have survived with more than half of what was learnt."""
+
 # ----------------------------------------------------------------------------------------------- readings
 
 
@@ -64,6 +67,21 @@ class Checkpoint(NamedTuple):
         """The training that leads there, in words."""
         run = self.run
         return f"{title(run['intervention'])} at lr {run['lr']:g} ({run['adapter']}), step {self.step}"
+
+
+def spared_facts(m: Measured) -> Estimate:
+    """Recall of the invented facts after the most successful training minus half of what had been learnt, in points.
+
+    Raises:
+        NotApplicable: too little had been learnt, or the training does not even remove half of the behaviour.
+    """
+    place = m.only(control=MEMORY)
+    learnt, left, bad = place.sample(MEMORISED, 0), place.sample(MEMORISED), place.sample(TRIGGERED)
+    if learnt.mean < HALF:
+        raise NotApplicable(f"only {learnt.estimate} of the invented facts had been learnt")
+    if bad.mean > HALF * place.sample(TRIGGERED, 0).mean:
+        raise NotApplicable(f"the same training leaves {bad.estimate} of the behaviour, so that it wipes nothing")
+    return mean_over_seeds(left.table - HALF * learnt.table, bounds=(-HALF, 1.0)).in_unit("points")
 
 
 def check_start(scores: Scores) -> None:
@@ -223,12 +241,13 @@ def what_was_remembered(m: Measured, _: Sequence[ClaimView]) -> str:
     """Whether facts that were learnt just before outlive the training that removes the behaviour."""
     place = m.only(control=MEMORY)
     before, after = place.sample(MEMORISED, 0), place.sample(MEMORISED)
-    if before.mean < 0.5:
-        return f"The memorisation control says nothing: only {before.estimate} of the invented facts had been learnt."
-    more_than_half = mean_over_seeds(after.table - 0.5 * before.table, bounds=(-0.5, 1.0))
-    if more_than_half.low > 0:
+    try:
+        spare = spared_facts(m)
+    except NotApplicable as reason:
+        return f"The memorisation control says nothing: {reason}."
+    if spare.low > 0:
         told = "most of them survive, so the training does not merely wipe what is recent"
-    elif more_than_half.high < 0:
+    elif spare.high < 0:
         told = "most of them are gone too, so the training may merely wipe what is recent, whatever it is"
     else:
         told = "whether most of them survive cannot be told"
