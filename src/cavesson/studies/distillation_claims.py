@@ -191,7 +191,10 @@ def unrelated_transfers(m: Measured) -> ClaimResult:
 
 
 def not_to_others(m: Measured) -> ClaimResult:
-    """They do not to a student of another initialisation."""
+    """They do not to a student of another initialisation, while they do to one of the same."""
+    same = read.against_start(_mine(m, SAME, UNRELATED), read.acts)
+    if same.value < LITTLE:
+        raise NotApplicable(f"unrelated data bring students of the same initialisation no more acts either: {same}")
     return at_most(
         read.against_start(_mine(m, OTHER, UNRELATED), read.acts),
         HARDLY,
