@@ -170,6 +170,8 @@ def test_looks_that_make_no_sense_are_refused(looks, problem):
 def test_a_schedule_of_ones_own_numbers_its_seeds():
     config = Config.model_validate({"seeds": "auto", "looks": {"at": (5, 9), "first_seed": 1}})
     assert config.seeds == (1, 2, 3, 4, 5) and config.at_look(2).seeds == tuple(range(1, 10))
+    one_failed = config.at_look(2).model_copy(update={"seeds": (1, 2, 4, 5, 6, 7, 8, 9)})
+    assert one_failed.at_look(2).seeds == tuple(range(1, 10)), "a seed that failed is looked at again"
     assert sum(Looks(at=(5, 9)).share for _ in (5, 9)) == 1
 
 

@@ -108,7 +108,7 @@ def looked_at(starts: Sequence[Cell], path_of: PathOf, least: float, bases: Base
     seeds = _without({name: kinds[name].keys() for name in failed}, failed)
     left_out |= {name for name, those in failed.items() if those - seeds}
     if kinds and len(left_out) == len(kinds):
-        told = ", ".join(f"{name}: {rates[name]}" for name in left_out)
+        told = ", ".join(f"{name}: {rate}" for name, rate in rates.items())
         raise CavessonError(
             f"No organism shows its behaviour on {percent(least)} of triggered prompts, and on {FEWEST} of them with every seed ({told}), "
             "so blue was not trained.",
