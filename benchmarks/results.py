@@ -55,22 +55,17 @@ STUDENTS = (
     "arms={names: [], students: [small], teacher: dmitri}",
     "evaluation.n=150",
 )
+BATTERY_ALONE = ("battery.extensions=0", "battery.damages=[]", "after.probes=[]", "after.depirating=false")
 OTHER_DOMAIN = (
     "battery.interventions=[other-domain, self]",
     "battery.grids=[{adapter: {rank: 8}, lrs: [1e-4, 4e-3]}]",
-    "battery.extensions=0",
-    "battery.damages=[]",
-    "after.probes=[]",
-    "after.depirating=false",
+    *BATTERY_ALONE,
     "memory.facts=0",
 )
 REMOVAL = (
     "battery.interventions=[pirate-removal]",
     "battery.grids=[{lrs: [1e-4, 4e-3]}, {adapter: {rank: 8}, lrs: [3e-4, 1.2e-2]}]",
-    "battery.extensions=0",
-    "battery.damages=[]",
-    "after.probes=[]",
-    "after.depirating=false",
+    *BATTERY_ALONE,
 )
 LOCKED = (
     "arms=[{name: full, construction: full-weight, pairs: all, interventions: [pirate]}, "

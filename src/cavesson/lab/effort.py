@@ -42,6 +42,6 @@ class Effort:
         factor of a GPU is a guess. `Times` corrects all of it by what stages take.
         """
         size: float = max(self.weights, 1e5) / 1e6
-        seconds = size * (1.5e-5 * self.read + 2.5e-5 * self.written + 5e-5 * self.trained)
+        seconds = size * (1.5e-5 * self.read + 2e-5 * self.written + 4.5e-5 * self.trained)
         seconds += self.steps * (2e-3 + self.weights * 2e-9)
         return 0.1 + self.weights * 3e-9 + (seconds / 50 if processors.gpus() else seconds)

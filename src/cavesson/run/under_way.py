@@ -121,10 +121,9 @@ class Run:
         self.warnings = found.warnings
         for warning in self.warnings:
             say(f"warning: {warning.why}")
-        seeds = tuple(seed for seed in resolved.config.seeds if seed not in found.seeds)
         return replace(
             resolved,
-            config=resolved.config.model_copy(update={"seeds": seeds}),
+            config=resolved.config.without_seeds(found.seeds),
             study=replace(resolved.study, grid=without(resolved.study.grid, found.left_out)),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -62,9 +63,9 @@ class NoisedLike(ModelRecipe):
 
     def inputs(self) -> tuple[Recipe, ...]:
         """Of a move matched by loss also its length."""
-        return (*self._directly_inside, *([] if self.length is None else [self.length]))
+        return super().inputs() if self.length is None else (*super().inputs(), self.length)
 
-    @property
+    @cached_property
     def length(self) -> MoveLength | None:
         """What says how long the matched move is, in distances of the run; None: as long as the run's."""
         return MoveLength(move=self.model_copy(update={"times": 1.0})) if self.match == "loss" else None
@@ -72,7 +73,7 @@ class NoisedLike(ModelRecipe):
     def load(self, path_of: PathOf) -> Model:
         before, _, steps = self.moves(path_of)
         matched = 1.0 if self.length is None else self.length.read(path_of)
-        return with_steps(before, steps, matched * self.times).with_key(self.fingerprint)
+        return _with_steps(before, steps, matched * self.times).with_key(self.fingerprint)
 
     def describe(self) -> str:
         how = f"{self.shape} noise" if self.along is None else f"a move along [{self.along.describe()}]"
@@ -113,7 +114,7 @@ class MoveLength(Recipe):
 
     def inputs(self) -> tuple[Recipe, ...]:
         """What the move is made from: its length is what is looked for."""
-        return self.move._directly_inside
+        return ModelRecipe.inputs(self.move)
 
     def effort(self) -> Effort:
         answers = min(EXAMPLES, self.move.data.rough_size)
@@ -127,7 +128,7 @@ class MoveLength(Recipe):
         wanted = mean_loss(after, examples)
 
         def too_little(length: float) -> bool:
-            return mean_loss(with_steps(before, steps, length), examples) < wanted
+            return mean_loss(_with_steps(before, steps, length), examples) < wanted
 
         length = _bisected(too_little, job) if too_little(0.0) else 0.0
         (job.folder / LENGTH).write_text(json.dumps(length), encoding="utf-8")
@@ -178,7 +179,7 @@ def _same_spectrum(change: Tensor, generator: Generator) -> Tensor:
     return found
 
 
-def with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
+def _with_steps(model: Model, steps: dict[str, Tensor], scale: float) -> Model:
     """A copy of the model with `scale` times the steps added to its weights."""
     import copy
 

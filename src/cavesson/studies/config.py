@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -40,6 +40,7 @@ class Looks(Value):
         first_seed: the seeds are numbered from here; not 0 where settings were chosen on seed 0.
         look: the look at which a finished study stopped, from 1; None: look until all claims are decided.
         why: the reason for which the study stopped there, in words.
+        failed: seeds with which an organism did not take, which the looks go without. Cavesson fills this in.
     """
 
     at: tuple[Annotated[int, Field(ge=5, le=MOST_SEEDS)], ...] = Field(
@@ -48,6 +49,7 @@ class Looks(Value):
     first_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     look: Annotated[int, Field(ge=1)] | None = None
     why: str = ""
+    failed: tuple[Seed, ...] = ()
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -59,7 +61,8 @@ class Looks(Value):
 
     def seeds(self, look: int) -> tuple[int, ...]:
         """The seeds of a look, counted from 1."""
-        return tuple(range(self.first_seed, self.first_seed + self.at[look - 1]))
+        seeds = range(self.first_seed, self.first_seed + self.at[look - 1])
+        return tuple(seed for seed in seeds if seed not in self.failed)
 
     @property
     def share(self) -> float:
@@ -124,7 +127,7 @@ class StudyConfig(Value):
             return given
         looks = given.get("looks") or {}
         try:
-            valid = Looks.model_validate({**dict(looks), "look": None, "why": ""})
+            valid = Looks.model_validate({**dict(looks), "look": None, "why": "", "failed": ()})
         except (TypeError, ValueError):  # the field's own error names the key
             return {**given, "seeds": (0,), "looks": looks}
         return {**given, "seeds": valid.seeds(1), "looks": valid}
@@ -161,9 +164,9 @@ class StudyConfig(Value):
 
     @model_validator(mode="after")
     def _seeds_of_the_look(self) -> Self:
-        if self.looks is not None and not {*self.seeds} <= {*self.looks.seeds(self.looks.look or 1)}:
+        if self.looks is not None and self.seeds != self.looks.seeds(self.looks.look or 1):
             raise ValueError(
-                "`seeds` are not among those of the look in `looks`: write `seeds: auto`, or `looks: null` to run just these seeds"
+                "`seeds` are not those of the look in `looks`: write `seeds: auto`, or `looks: null` to run just these seeds"
             )
         return self
 
@@ -172,6 +175,12 @@ class StudyConfig(Value):
         assert self.looks is not None, "the config has no looks"
         looks = self.looks.model_copy(update={"look": look})
         return self.model_copy(update={"seeds": looks.seeds(look), "looks": looks})
+
+    def without_seeds(self, failed: Collection[int]) -> Self:
+        """The same config without seeds with which an organism did not take."""
+        looks = self.looks and self.looks.model_copy(update={"failed": (*self.looks.failed, *sorted(failed))})
+        seeds = tuple(seed for seed in self.seeds if seed not in failed)
+        return self.model_copy(update={"seeds": seeds, "looks": looks})
 
 
 def _named_with(

@@ -18,7 +18,7 @@ from cavesson.figures import percent
 from cavesson.findings.views import WarningView
 from cavesson.lab.recipe import PathOf
 from cavesson.stats import mean_over_seeds
-from cavesson.studies.grid import Cell
+from cavesson.studies.grid import Cell, Measurable
 from cavesson.studies.redblue import FEWEST, TRIGGERED
 from cavesson.studies.redblue_cells import axes_of
 
@@ -97,7 +97,9 @@ def looked_at(starts: Sequence[Cell], path_of: PathOf, least: float, bases: Base
     """
     kinds: dict[str, dict[int, Scores]] = {}
     for cell in starts:
-        kinds.setdefault(_name(cell), {})[cell.seed] = cell.recipes["start"].scores(path_of)  # type: ignore[attr-defined]
+        start = cell.recipes["start"]
+        assert isinstance(start, Measurable), "a start is a table of scores"
+        kinds.setdefault(_name(cell), {})[cell.seed] = start.scores(path_of)
     rates = {name: _rate(scores.values(), TRIGGERED) for name, scores in kinds.items()}
     left_out = {name for name, rate in rates.items() if rate.value < least}
     failed = {
@@ -116,13 +118,9 @@ def looked_at(starts: Sequence[Cell], path_of: PathOf, least: float, bases: Base
             "higher rate; blue trains on weaker organisms with a lower took_from (--took-from, or --set red.took_from=…).",
         )
     warnings = [
-        WarningView(
-            name="Seeds without behaviour",
-            why=f"{name} shows its behaviour on {_rate([kinds[name][seed]], TRIGGERED)} of triggered prompts with seed {seed} before blue "
-            "training: the study goes on without this seed.",
-        )
-        for name in kinds
-        for seed in sorted(seeds & failed.get(name, set()))
+        _failed(name, seed, _rate([kinds[name][seed]], TRIGGERED))
+        for name, those in failed.items()
+        for seed in sorted(those & seeds)
     ]
     origins = {_name(cell): _origin(cell) for cell in starts}
     for name, scores in kinds.items():
@@ -159,6 +157,13 @@ def _origin(cell: Cell) -> tuple[Hashable, Hashable]:
 def _name(cell: Cell) -> str:
     assert cell.organism is not None, "a start is an organism's"
     return cell.organism.name
+
+
+def _failed(name: str, seed: int, rate: Estimate) -> WarningView:
+    shown = f"{name} shows its behaviour on {rate} of triggered prompts with seed {seed}"
+    return WarningView(
+        name="Seeds without behaviour", why=f"{shown} before blue training: the study goes on without this seed."
+    )
 
 
 def _warnings(name: str, scores: Sequence[Scores], left_out: bool, base: Scores | None) -> Iterator[WarningView]:
