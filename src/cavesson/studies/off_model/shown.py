@@ -230,9 +230,9 @@ def styles(m: Measured) -> Iterator[TableView | None]:
     )
     yield by_pair(
         "What style explains of the falls",
-        "Of pairs that fell: the change, the change foretold by the untouched student's skill when it is asked to write in the "
-        "style that each trace is in, and the share of the change that falls on traces which switched. That share says "
-        "something only where many did not.",
+        "Of pairs that fell: the change; the change that is expected if the student has, in the style of each trace, the "
+        "skill that the untouched student shows when asked for this style; and the share of the change that falls on "
+        "traces which switched their style. Where nearly all traces switched, the share says nothing.",
         [place for place in with_styles if place["data"] == "off-model" and degraded(fall(place))],
         {
             "change": fall,
